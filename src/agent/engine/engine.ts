@@ -1,0 +1,70 @@
+import type { ChatJob, Continuation, FinishReason } from '../../protocol/chat-job.ts'
+import type { Failure } from '../../protocol/errors.ts'
+
+/** What to load into one engine. */
+export type EngineModel = {
+  readonly modelPath: string
+  /** Tokens per slot. */
+  readonly contextTokens: number
+  /** Jobs at the same time. */
+  readonly slots: number
+  /** Threads of inference. More than there are free cores is a cliff, so this is never left to a default. */
+  readonly threads: number
+}
+
+export type EngineJob = {
+  readonly stream: number
+  readonly attempt: number
+  readonly chat: ChatJob
+  readonly continuation: Continuation | null
+}
+
+/** What an engine says. Job events carry the stream and attempt of the job they belong to. */
+export type EngineEvent =
+  | { readonly type: 'loading'; readonly progress: number | null }
+  | {
+      readonly type: 'ready'
+      readonly contextTokens: number
+      readonly slots: number
+      readonly loadMs: number
+    }
+  | { readonly type: 'load_failed'; readonly error: Failure }
+  | {
+      readonly type: 'started'
+      readonly stream: number
+      readonly attempt: number
+      readonly promptTokens: number
+      readonly promptSha256: string
+    }
+  /** A token frame, encoded by the worker; it goes to the server untouched, so nobody parses it on the way. */
+  | { readonly type: 'token_frame'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | {
+      readonly type: 'finished'
+      readonly stream: number
+      readonly attempt: number
+      readonly reason: FinishReason
+      readonly tokens: number
+    }
+  | {
+      readonly type: 'failed'
+      readonly stream: number
+      readonly attempt: number
+      readonly error: Failure
+    }
+  /** The process behind the engine is gone; nothing follows. Jobs that were running have had no `failed`. */
+  | { readonly type: 'died'; readonly error: Failure; readonly exit: string }
+
+/**
+ * Runs one loaded model. One engine is one worker process; it takes jobs as soon as it exists (they wait for the load)
+ * and answers each with started, token frames, and finished or failed, unless it is cancelled or dies.
+ */
+export type Engine = {
+  readonly pid: number | undefined
+  run(job: EngineJob): void
+  /** Takes effect within one token; nothing is said about the job afterwards. */
+  cancel(stream: number, attempt: number): void
+  /** Ends the process: asks, then kills. Resolves when it is gone. */
+  close(): Promise<void>
+}
+
+export type StartEngine = (model: EngineModel, onEvent: (event: EngineEvent) => void) => Engine

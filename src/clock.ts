@@ -1,0 +1,13 @@
+/**
+ * A point in time: milliseconds since the Unix epoch. Within one process it never runs backwards, so differences
+ * of two instants are durations; between machines it is never compared (clocks of other people's machines are wrong).
+ */
+export type Instant = number
+
+/** The only source of time. Everything that decides takes `now: Instant` instead of a clock. */
+export type Clock = { now(): Instant }
+
+/** Monotonic: the wall clock at process start plus the monotonic time since, so that an NTP step moves nothing. */
+export const systemClock: Clock = {
+  now: () => performance.timeOrigin + performance.now(),
+}

@@ -1,0 +1,37 @@
+import { Type, type Static } from 'typebox'
+
+/**
+ * What a model name means, everywhere in the pool: the same name is the same weights, template and context.
+ * Agents load by `sha256`; the name is only for people and clients.
+ */
+export const ModelManifestSchema = Type.Object({
+  /** As clients write it: letters, digits and `._:/-`, for example `llama-3.1-8b-q4`. */
+  name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$' }),
+  /** Lower-case hex SHA-256 of the GGUF file. */
+  sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  sizeBytes: Type.Integer({ minimum: 1 }),
+  /** `general.architecture` of the GGUF header. */
+  architecture: Type.String({ maxLength: 64 }),
+  /** Quantisation of most tensors, for example `Q4_K_M`; null when the header does not say. */
+  quantisation: Type.Union([Type.String({ maxLength: 32 }), Type.Null()]),
+  /** Tokens the model was trained for; what one slot gets is decided at load. */
+  contextTokensTrained: Type.Integer({ minimum: 1 }),
+  /** SHA-256 of the chat template in the header; null when the file has none. */
+  chatTemplateSha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
+})
+export type ModelManifest = Static<typeof ModelManifestSchema>
+
+const modelNameRegex = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
+
+/** Whether a text may be a model's name (see `ModelManifest.name`). */
+export const isModelName = (text: string): boolean => modelNameRegex.test(text)
+
+/**
+ * Where an agent may get the file, tried in order. A path is used only when a file with the right hash lies there,
+ * so that a server and an agent on one machine share one copy.
+ */
+export const ModelSourceSchema = Type.Union([
+  Type.Object({ kind: Type.Literal('path'), path: Type.String({ maxLength: 4096 }) }),
+  Type.Object({ kind: Type.Literal('url'), url: Type.String({ maxLength: 4096 }) }),
+])
+export type ModelSource = Static<typeof ModelSourceSchema>

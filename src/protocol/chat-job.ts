@@ -1,0 +1,83 @@
+import { Type, type Static } from 'typebox'
+import { limits } from './limits.ts'
+
+const Text = Type.String()
+
+export const ToolCallSchema = Type.Object({
+  id: Type.String({ maxLength: 256 }),
+  name: Type.String({ maxLength: 256 }),
+  /** JSON text, as the model wrote it. */
+  arguments: Text,
+})
+export type ToolCall = Static<typeof ToolCallSchema>
+
+export const ChatMessageSchema = Type.Union([
+  Type.Object({ role: Type.Literal('system'), content: Text }),
+  Type.Object({ role: Type.Literal('user'), content: Text }),
+  Type.Object({
+    role: Type.Literal('assistant'),
+    content: Type.Union([Text, Type.Null()]),
+    toolCalls: Type.Optional(Type.Array(ToolCallSchema, { maxItems: 128 })),
+  }),
+  Type.Object({
+    role: Type.Literal('tool'),
+    content: Text,
+    toolCallId: Type.String({ maxLength: 256 }),
+  }),
+])
+export type ChatMessage = Static<typeof ChatMessageSchema>
+
+/** A function the model may call; `parameters` is a JSON schema and is passed to the chat template as it came. */
+export const ToolSchema = Type.Object({
+  name: Type.String({ maxLength: 256 }),
+  description: Type.Optional(Text),
+  parameters: Type.Optional(Type.Unknown()),
+})
+export type Tool = Static<typeof ToolSchema>
+
+export const SamplingSchema = Type.Object({
+  /** 0 is greedy. */
+  temperature: Type.Number({ minimum: 0, maximum: 2 }),
+  topP: Type.Number({ minimum: 0, maximum: 1 }),
+  /** Always set (the server draws one when the client does not): token i is sampled with hash(seed, i). */
+  seed: Type.Integer({ minimum: 0, maximum: 4_294_967_295 }),
+})
+export type Sampling = Static<typeof SamplingSchema>
+
+/** One chat completion as the worker gets it. Self-contained: any agent can run it, now or after another one failed. */
+export const ChatJobSchema = Type.Object({
+  messages: Type.Array(ChatMessageSchema, { minItems: 1, maxItems: limits.messagesPerRequestMax }),
+  tools: Type.Array(ToolSchema, { maxItems: limits.toolsPerRequestMax }),
+  sampling: SamplingSchema,
+  /** Null: until the model stops or the context is full. */
+  maxTokens: Type.Union([
+    Type.Integer({ minimum: 1, maximum: limits.outputTokensMax }),
+    Type.Null(),
+  ]),
+  stop: Type.Array(Type.String({ minLength: 1, maxLength: limits.stopStringBytesMax }), {
+    maxItems: limits.stopStringsMax,
+  }),
+  /** The time that templates see (`strftime_now`), fixed at admission so that a second attempt renders the same prompt. */
+  renderTimeMs: Type.Number({ minimum: 0 }),
+})
+export type ChatJob = Static<typeof ChatJobSchema>
+
+/** What a second attempt starts from: the tokens that the first one got accepted by the server. */
+export const ContinuationSchema = Type.Object({
+  tokenIds: Type.Array(Type.Integer({ minimum: 0, maximum: 4_294_967_295 }), {
+    maxItems: limits.outputTokensMax,
+  }),
+  /** Bytes of segment text (see token-frame.ts) that the client already got for these tokens, all kinds added up. */
+  deliveredBytes: Type.Integer({ minimum: 0 }),
+  /** Must equal the new attempt's prompt hash, else the attempt fails with `internal` before its first token. */
+  promptSha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+})
+export type Continuation = Static<typeof ContinuationSchema>
+
+/** `stop`: end of turn or a stop string. `length`: maxTokens or the context is full. */
+export const FinishReasonSchema = Type.Union([
+  Type.Literal('stop'),
+  Type.Literal('length'),
+  Type.Literal('tool_calls'),
+])
+export type FinishReason = Static<typeof FinishReasonSchema>

@@ -1,0 +1,82 @@
+import { Type } from 'typebox'
+
+/**
+ * Why a job, a load or a connection failed, as data. The table below is the only place that says what a code means
+ * for a client (HTTP status, OpenAI error type) and for the pool (may another agent try?).
+ */
+export type ErrorCode =
+  | 'invalid_request'
+  | 'prompt_too_long'
+  | 'unsupported'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'model_not_found'
+  | 'not_found'
+  | 'payload_too_large'
+  | 'no_capable_agent'
+  | 'queue_full'
+  | 'agent_lost'
+  | 'agent_refused'
+  | 'worker_died'
+  | 'out_of_memory'
+  | 'model_load_failed'
+  | 'model_file_invalid'
+  | 'timeout'
+  | 'cancelled'
+  | 'upgrade_required'
+  | 'server_shutting_down'
+  | 'internal'
+
+type ErrorMeaning = {
+  readonly httpStatus: number
+  /** The `type` of OpenAI's error object. */
+  readonly openaiType: string
+  /** True when the same request may well succeed on another agent. */
+  readonly retryElsewhere: boolean
+}
+
+export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
+  invalid_request: { httpStatus: 400, openaiType: 'invalid_request_error', retryElsewhere: false },
+  prompt_too_long: { httpStatus: 400, openaiType: 'invalid_request_error', retryElsewhere: false },
+  unsupported: { httpStatus: 400, openaiType: 'invalid_request_error', retryElsewhere: false },
+  unauthorized: { httpStatus: 401, openaiType: 'authentication_error', retryElsewhere: false },
+  forbidden: { httpStatus: 403, openaiType: 'permission_error', retryElsewhere: false },
+  model_not_found: { httpStatus: 404, openaiType: 'invalid_request_error', retryElsewhere: false },
+  not_found: { httpStatus: 404, openaiType: 'invalid_request_error', retryElsewhere: false },
+  payload_too_large: {
+    httpStatus: 413,
+    openaiType: 'invalid_request_error',
+    retryElsewhere: false,
+  },
+  no_capable_agent: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: false },
+  queue_full: { httpStatus: 429, openaiType: 'rate_limit_error', retryElsewhere: false },
+  agent_lost: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
+  agent_refused: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
+  worker_died: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
+  out_of_memory: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
+  model_load_failed: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
+  model_file_invalid: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
+  timeout: { httpStatus: 504, openaiType: 'server_error', retryElsewhere: true },
+  cancelled: { httpStatus: 499, openaiType: 'server_error', retryElsewhere: false },
+  upgrade_required: { httpStatus: 426, openaiType: 'invalid_request_error', retryElsewhere: false },
+  server_shutting_down: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: false },
+  internal: { httpStatus: 500, openaiType: 'server_error', retryElsewhere: false },
+}
+
+export const errorCodes = Object.keys(errorMeanings) as readonly ErrorCode[]
+
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(errorMeanings, text)
+
+/** An expected failure: returned, not thrown. `message` is for people and never holds prompts, answers or keys. */
+export type Failure = { readonly code: ErrorCode; readonly message: string }
+
+/** On the wire the code is any string, so that a newer peer's new code arrives as `internal` and not as a refusal. */
+export const WireFailureSchema = Type.Object({
+  code: Type.String({ maxLength: 64 }),
+  message: Type.String({ maxLength: 2_000 }),
+})
+
+/** @returns the failure with a code this build knows; an unknown code becomes `internal`. */
+export function knownFailure(wire: { code: string; message: string }): Failure {
+  return { code: isErrorCode(wire.code) ? wire.code : 'internal', message: wire.message }
+}

@@ -1,0 +1,129 @@
+import { limits } from './limits.ts'
+
+/**
+ * One sampled token on its way from worker to client, and the text that it released.
+ *
+ * Layout (little-endian):
+ *
+ *     0  u8   frame type, 1
+ *     1  u8   flags: bit 0 = a token id is present (else: text that was held back and is released at the end)
+ *     2  u16  attempt
+ *     4  u32  stream
+ *     8  u16  choice
+ *    10  u16  number of segments
+ *    12  u32  index of the token in the answer, from 0; without a token: the number of tokens before
+ *    16  u32  token id, 0 without a token
+ *    20  segments: u8 kind, u32 byte length, UTF-8 text
+ *     …  0+ bytes for future use, ignored
+ *
+ * Ids go out at once, also while their text is held back (an unfinished UTF-8 character, a possible stop string), so
+ * a frame often has no segment. One token can release several segments, for example the end of the reasoning and the
+ * beginning of the answer.
+ */
+export type TokenFrame = {
+  readonly type: 'token'
+  readonly stream: number
+  readonly attempt: number
+  readonly choice: number
+  /** Position of the token in the answer, from 0. Without a token: the number of tokens before. */
+  readonly index: number
+  /** Null: no token, only text that had been held back. */
+  readonly tokenId: number | null
+  readonly segments: readonly Segment[]
+}
+
+/**
+ * A piece of output. `tool_call` text is the JSON of one `ToolCallDelta`; the others are plain text.
+ */
+export type Segment = { readonly kind: SegmentKind; readonly text: string }
+export type SegmentKind = 'answer' | 'reasoning' | 'tool_call'
+
+/** Part of a tool call, in OpenAI's manner: the first part of a call has id and name, later ones add to `arguments`. */
+export type ToolCallDelta = {
+  readonly index: number
+  readonly id?: string
+  readonly name?: string
+  readonly arguments: string
+}
+
+const frameTypeToken = 1
+const flagToken = 1
+const headerBytes = 20
+const segmentHeaderBytes = 5
+const kinds: readonly SegmentKind[] = ['answer', 'reasoning', 'tool_call']
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/** @returns a fresh buffer with the frame; the caller owns it. */
+export function encodeTokenFrame(frame: Omit<TokenFrame, 'type'>): Uint8Array<ArrayBuffer> {
+  let size = headerBytes
+  for (const segment of frame.segments) size += segmentHeaderBytes + Buffer.byteLength(segment.text)
+  const bytes = new Uint8Array(size)
+  const view = new DataView(bytes.buffer)
+  view.setUint8(0, frameTypeToken)
+  view.setUint8(1, frame.tokenId === null ? 0 : flagToken)
+  view.setUint16(2, frame.attempt, true)
+  view.setUint32(4, frame.stream, true)
+  view.setUint16(8, frame.choice, true)
+  view.setUint16(10, frame.segments.length, true)
+  view.setUint32(12, frame.index, true)
+  view.setUint32(16, frame.tokenId ?? 0, true)
+  let at = headerBytes
+  for (const segment of frame.segments) {
+    const { written } = encoder.encodeInto(segment.text, bytes.subarray(at + segmentHeaderBytes))
+    view.setUint8(at, kinds.indexOf(segment.kind))
+    view.setUint32(at + 1, written, true)
+    at += segmentHeaderBytes + written
+  }
+  return bytes
+}
+
+/**
+ * Reads a frame without trusting it.
+ * @returns the frame, or a text that says what is wrong with the bytes
+ */
+export function decodeTokenFrame(bytes: Uint8Array): TokenFrame | string {
+  if (bytes.length > limits.tokenFrameBytesMax)
+    return `a frame of ${bytes.length} bytes is over the limit of ${limits.tokenFrameBytesMax}`
+  if (bytes.length < headerBytes)
+    return `a frame of ${bytes.length} bytes is shorter than its header`
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const frameType = view.getUint8(0)
+  if (frameType !== frameTypeToken) return `frame type ${frameType} is unknown`
+  const segments = decodeSegments(bytes, view)
+  if (typeof segments === 'string') return segments
+  return {
+    type: 'token',
+    attempt: view.getUint16(2, true),
+    stream: view.getUint32(4, true),
+    choice: view.getUint16(8, true),
+    index: view.getUint32(12, true),
+    tokenId: (view.getUint8(1) & flagToken) === 0 ? null : view.getUint32(16, true),
+    segments,
+  }
+}
+
+function decodeSegments(bytes: Uint8Array, view: DataView): readonly Segment[] | string {
+  const count = view.getUint16(10, true)
+  if (count === 0) return noSegments
+  const segments: Segment[] = []
+  let at = headerBytes
+  for (let i = 0; i < count; i++) {
+    if (at + segmentHeaderBytes > bytes.length)
+      return 'a segment header goes past the end of the frame'
+    const kind = kinds[view.getUint8(at)]
+    if (kind === undefined) return `segment kind ${view.getUint8(at)} is unknown`
+    const end = at + segmentHeaderBytes + view.getUint32(at + 1, true)
+    if (end > bytes.length) return 'a segment goes past the end of the frame'
+    try {
+      segments.push({ kind, text: decoder.decode(bytes.subarray(at + segmentHeaderBytes, end)) })
+    } catch {
+      return 'a segment is not valid UTF-8'
+    }
+    at = end
+  }
+  return segments
+}
+
+const noSegments: readonly Segment[] = Object.freeze([])

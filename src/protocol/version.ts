@@ -1,0 +1,29 @@
+/**
+ * Version of the protocol between server and agent.
+ *
+ * History:
+ *   1  first version: challenge, hello, welcome; heartbeat; load, unload, assign, cancel, drain; binary token frames
+ *
+ * The server is upgraded first and speaks the current version and the one before. A change that an old peer can
+ * ignore (a new optional field) needs no new version; a new message type is listed in `features` and only sent to a
+ * peer that lists it too.
+ */
+export const protocolVersion = 1
+
+/** What this build can speak, newest first. */
+export const protocolVersionsSpoken: readonly number[] = [1]
+
+/** Message types and abilities beyond version 1's base set; a peer sends what the other side listed, nothing else. */
+export const protocolFeatures: readonly string[] = []
+
+/**
+ * Picks the newest version that both sides speak.
+ * @returns the version, or undefined when there is none (the agent is then told `upgrade_required`)
+ */
+export function negotiateVersion(
+  ours: readonly number[],
+  theirs: readonly number[],
+): number | undefined {
+  const common = ours.filter(version => theirs.includes(version))
+  return common.length === 0 ? undefined : Math.max(...common)
+}

@@ -1,0 +1,50 @@
+import type { InstanceState, Heartbeat } from '../protocol/agent-message.ts'
+import type { Failure } from '../protocol/errors.ts'
+import type { AgentId, InstanceId } from '../protocol/ids.ts'
+import type { AdminState, AgentRecord } from './store/store.ts'
+
+/** What is believed about an agent right now, beside what the store keeps. */
+export type AgentLive = {
+  readonly connected: boolean
+  /** green: may get work; yellow: late, no new work; red: gone, its work has moved. */
+  readonly liveness: 'green' | 'yellow' | 'red'
+  readonly softwareVersion: string | null
+  readonly lastHeartbeat: Omit<Heartbeat, 'type' | 'sequence' | 'agent_id'> | null
+  readonly activeRequests: number
+  readonly instances: readonly {
+    readonly instanceId: InstanceId
+    readonly model: string
+    readonly status: InstanceState
+  }[]
+}
+
+export type AgentOverview = { readonly record: AgentRecord; readonly live: AgentLive }
+
+/** What the operator can see and do, for the admin routes, `/readyz` and `/metrics`. */
+export type PoolAdmin = {
+  listAgents(): Promise<readonly AgentOverview[]>
+  getAgent(id: AgentId): Promise<AgentOverview | undefined>
+  /** Stored and in force at once: a revoked agent is disconnected and its work moves. False: no such agent. */
+  setAdminState(id: AgentId, state: AdminState): Promise<boolean>
+  /** Reads the catalogue anew after it was changed. */
+  catalogueChanged(): Promise<void>
+  /** Loads a model on the given agent, or on every active one that can hold it; a Failure when there is none. */
+  loadModel(name: string, agentId: AgentId | null): Promise<{ readonly agents: number } | Failure>
+  /** @returns on how many agents it was unloaded */
+  unloadModel(name: string): Promise<number>
+  counts(): {
+    readonly agentsConnected: number
+    readonly agentsGreen: number
+    readonly requestsRunning: number
+    readonly requestsQueued: number
+    readonly slotsTotal: number
+    readonly slotsBusy: number
+    readonly tokensRelayed: number
+  }
+  /** A fresh join link. `uses` ≥ 1, `ttlMs` > 0. */
+  createJoinLink(options: {
+    readonly uses: number
+    readonly ttlMs: number
+    readonly autoApprove: boolean
+  }): Promise<string>
+}

@@ -1,0 +1,157 @@
+import type { Instant } from '../../clock.ts'
+import type { ModelManifest, ModelSource } from '../../models/manifest.ts'
+import type { ErrorCode } from '../../protocol/errors.ts'
+import type { Inventory } from '../../protocol/gpu.ts'
+import type { AgentId, JobId } from '../../protocol/ids.ts'
+
+/** What the specification's `status` column shows; liveness in memory is finer and decides. */
+export type AgentStatus = 'online' | 'degraded' | 'offline'
+/** What the operator decided. A pending agent may connect but gets no work; a revoked one may not connect. */
+export type AdminState = 'pending' | 'active' | 'draining' | 'revoked'
+export type Scope = 'infer' | 'models:read' | 'admin'
+
+export type AgentRecord = {
+  readonly id: AgentId
+  readonly name: string
+  /** Raw Ed25519 public key, 32 bytes. */
+  readonly publicKey: Uint8Array
+  /** SHA-256 of the agent's API key. */
+  readonly apiKeyHash: Uint8Array
+  readonly capabilities: Inventory
+  readonly status: AgentStatus
+  readonly adminState: AdminState
+  readonly lastHeartbeatAt: Instant | null
+  /** 0 to 1, earned (specification, decision 3). */
+  readonly reliability: number
+  readonly region: string | null
+  readonly enrolledAt: Instant
+}
+
+export type HistoryEvent = {
+  readonly agentId: AgentId
+  readonly type:
+    | 'registered'
+    | 'connected'
+    | 'went_offline'
+    | 'completed_request'
+    | 'failed_request'
+    | 'worker_died'
+    | 'admin_state_changed'
+  readonly at: Instant
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+export type JoinTokenRecord = {
+  /** Public part of the token, its primary key. */
+  readonly id: string
+  readonly secretHash: Uint8Array
+  readonly usesLeft: number
+  readonly autoApprove: boolean
+  readonly createdAt: Instant
+  readonly expiresAt: Instant
+}
+
+export type KeyRecord = {
+  /** Public part of the key, its primary key. */
+  readonly id: string
+  readonly name: string
+  readonly secretHash: Uint8Array
+  readonly scopes: readonly Scope[]
+  readonly createdAt: Instant
+  readonly revokedAt: Instant | null
+}
+
+export type ModelRecord = {
+  readonly manifest: ModelManifest
+  readonly source: ModelSource
+  /** Tokens one slot gets. */
+  readonly contextTokens: number
+  /** Requests one agent serves at the same time. */
+  readonly slots: number
+  readonly addedAt: Instant
+}
+
+/** A request after its end. `promptTokens` and `completionTokens` are the server's own counts. */
+export type RequestRecord = {
+  readonly jobId: JobId
+  readonly keyId: string
+  readonly model: string
+  readonly agentId: AgentId | null
+  readonly outcome: 'completed' | 'failed' | 'cancelled'
+  readonly finishReason: string | null
+  readonly errorCode: ErrorCode | null
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly attempts: number
+  readonly receivedAt: Instant
+  readonly firstTokenAt: Instant | null
+  readonly endedAt: Instant
+}
+
+export type UsageRow = {
+  readonly keyId: string
+  readonly keyName: string
+  readonly model: string
+  readonly requests: number
+  readonly promptTokens: number
+  readonly completionTokens: number
+}
+
+export type EnrolOutcome = AgentRecord | 'token_unknown' | 'token_expired' | 'token_used_up'
+
+/**
+ * What must survive the process. Two implementations of the same schema: PGlite in the data directory and PostgreSQL.
+ * Methods reject only on bugs and on a database that is gone; expected outcomes are return values. Nothing here is
+ * called per token, and per heartbeat only in batches.
+ */
+export type Store = {
+  /** Uses the token up and creates the agent in one transaction; of two parallel uses of the last one, one wins. */
+  enrolAgent(input: {
+    tokenId: string
+    tokenSecretHash: Uint8Array
+    agent: Pick<
+      AgentRecord,
+      'id' | 'name' | 'publicKey' | 'apiKeyHash' | 'capabilities' | 'region' | 'reliability'
+    >
+    now: Instant
+  }): Promise<EnrolOutcome>
+  getAgent(id: AgentId): Promise<AgentRecord | undefined>
+  listAgents(): Promise<readonly AgentRecord[]>
+  /** What a hello brings up to date. */
+  updateAgentCapabilities(
+    id: AgentId,
+    capabilities: Inventory,
+    region: string | null,
+  ): Promise<void>
+  setAgentStatus(id: AgentId, status: AgentStatus): Promise<void>
+  /** @returns false when there is no such agent */
+  setAgentAdminState(id: AgentId, state: AdminState): Promise<boolean>
+  setAgentReliability(id: AgentId, reliability: number): Promise<void>
+  recordHeartbeats(beats: readonly { id: AgentId; at: Instant }[]): Promise<void>
+  appendHistory(events: readonly HistoryEvent[]): Promise<void>
+  /** Newest first. */
+  listHistory(id: AgentId, limitRows: number): Promise<readonly HistoryEvent[]>
+
+  createJoinToken(token: JoinTokenRecord): Promise<void>
+
+  createKey(key: KeyRecord): Promise<void>
+  getKey(id: string): Promise<KeyRecord | undefined>
+  listKeys(): Promise<readonly KeyRecord[]>
+  /** @returns false when there is no such key or it was revoked before */
+  revokeKey(id: string, now: Instant): Promise<boolean>
+
+  /** @returns false when the name is taken */
+  addModel(model: ModelRecord): Promise<boolean>
+  getModel(name: string): Promise<ModelRecord | undefined>
+  listModels(): Promise<readonly ModelRecord[]>
+  /** @returns false when there is no such model */
+  removeModel(name: string): Promise<boolean>
+
+  /** Writes the request and adds to usage, once per job id however often it is called (acknowledgements get lost). */
+  settleRequest(request: RequestRecord): Promise<void>
+  usage(): Promise<readonly UsageRow[]>
+
+  /** A cheap round trip; resolves when the database answers. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
