@@ -11,3 +11,9 @@ export type Clock = { now(): Instant }
 export const systemClock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
 }
+
+/**
+ * The wall clock. It runs on while the machine sleeps (the monotonic clock stands still then on Linux and macOS) and
+ * jumps when somebody sets it, so it is good for one thing: noticing that time has passed unseen.
+ */
+export const wallClock: Clock = { now: () => Date.now() }

@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'model_not_found'
   | 'not_found'
+  | 'conflict'
   | 'payload_too_large'
   | 'no_capable_agent'
   | 'queue_full'
@@ -43,6 +44,7 @@ export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   forbidden: { httpStatus: 403, openaiType: 'permission_error', retryElsewhere: false },
   model_not_found: { httpStatus: 404, openaiType: 'invalid_request_error', retryElsewhere: false },
   not_found: { httpStatus: 404, openaiType: 'invalid_request_error', retryElsewhere: false },
+  conflict: { httpStatus: 409, openaiType: 'invalid_request_error', retryElsewhere: false },
   payload_too_large: {
     httpStatus: 413,
     openaiType: 'invalid_request_error',

@@ -1,0 +1,77 @@
+import { expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { limits } from './limits.ts'
+import { decodeTokenFrame, encodeTokenFrame, type SegmentKind } from './token-frame.ts'
+
+const kind = fc.constantFrom<SegmentKind>('answer', 'reasoning', 'tool_call')
+const frame = fc.record({
+  stream: fc.nat(4_294_967_295),
+  attempt: fc.nat(65_535),
+  choice: fc.nat(65_535),
+  index: fc.nat(4_294_967_295),
+  tokenId: fc.option(fc.nat(4_294_967_295)),
+  segments: fc.array(fc.record({ kind, text: fc.string({ unit: 'binary' }) }), { maxLength: 4 }),
+})
+
+test('every frame comes back as it was', () => {
+  fc.assert(
+    fc.property(frame, value => {
+      expect(decodeTokenFrame(encodeTokenFrame(value))).toEqual({ type: 'token', ...value })
+    }),
+  )
+})
+
+test('no bytes are accepted wrongly or crash: random, cut and changed frames', () => {
+  fc.assert(
+    fc.property(frame, fc.nat(), fc.nat(255), (value, at, byte) => {
+      const bytes = encodeTokenFrame(value)
+      const cut = decodeTokenFrame(bytes.subarray(0, at % bytes.length))
+      if (typeof cut !== 'string') expect(cut.segments.length).toBe(0)
+      bytes[at % bytes.length] = byte
+      const changed = decodeTokenFrame(bytes)
+      if (typeof changed !== 'string')
+        expect(encodeTokenFrame(changed).length).toBeLessThanOrEqual(bytes.length)
+    }),
+  )
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {
+      decodeTokenFrame(bytes)
+    }),
+  )
+})
+
+test('bytes after the last segment are ignored, for what a later version may add', () => {
+  const value = {
+    stream: 1,
+    attempt: 2,
+    choice: 0,
+    index: 3,
+    tokenId: 4,
+    segments: [{ kind: 'answer' as const, text: 'é' }],
+  }
+  const longer = new Uint8Array([...encodeTokenFrame(value), 9, 9, 9])
+  expect(decodeTokenFrame(longer)).toEqual({ type: 'token', ...value })
+})
+
+test('each way of being wrong is named', () => {
+  const good = encodeTokenFrame({
+    stream: 1,
+    attempt: 0,
+    choice: 0,
+    index: 0,
+    tokenId: 1,
+    segments: [{ kind: 'answer', text: 'abc' }],
+  })
+  const changed = (at: number, byte: number) => {
+    const bytes = good.slice()
+    bytes[at] = byte
+    return decodeTokenFrame(bytes)
+  }
+  expect(decodeTokenFrame(good.subarray(0, 19))).toContain('shorter than its header')
+  expect(changed(0, 7)).toContain('frame type 7')
+  expect(changed(20, 9)).toContain('segment kind 9')
+  expect(changed(21, 200)).toContain('past the end')
+  expect(changed(10, 2)).toContain('segment header')
+  expect(changed(25, 0xff)).toContain('UTF-8')
+  expect(decodeTokenFrame(new Uint8Array(limits.tokenFrameBytesMax + 1))).toContain('limit')
+})

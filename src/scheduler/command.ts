@@ -1,0 +1,41 @@
+import type { Failure } from '../protocol/errors.ts'
+import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
+import type { ModelFacts } from './event.ts'
+import type { AgentStanding } from './liveness.ts'
+
+/** Everything the scheduler can ask for. The dispatcher performs commands in their order. */
+export type SchedulerCommand =
+  /** Run the job there. `fallbacks` are the agents that could take over now, best first. */
+  | {
+      readonly type: 'lease'
+      readonly jobId: JobId
+      readonly agentId: AgentId
+      readonly instanceId: InstanceId
+      readonly fallbacks: readonly AgentId[]
+    }
+  | {
+      readonly type: 'queued'
+      readonly jobId: JobId
+      /** From 1. */
+      readonly position: number
+    }
+  | {
+      readonly type: 'refuse'
+      readonly jobId: JobId
+      readonly error: Failure
+    }
+  | {
+      readonly type: 'load'
+      readonly agentId: AgentId
+      readonly instanceId: InstanceId
+      readonly model: ModelFacts
+    }
+  | { readonly type: 'unload'; readonly agentId: AgentId; readonly instanceId: InstanceId }
+  /** How the agent stands has changed. On `red` its jobs must move. */
+  | {
+      readonly type: 'standing'
+      readonly agentId: AgentId
+      readonly standing: AgentStanding
+    }
+  /** Heartbeats have been missing for so long that the connection is worth nothing. */
+  | { readonly type: 'disconnect'; readonly agentId: AgentId }

@@ -1,0 +1,84 @@
+import type { InstanceState } from '../protocol/agent-message.ts'
+import type { Inventory } from '../protocol/gpu.ts'
+import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
+
+/** A catalogue entry as far as placement needs it. */
+export type ModelFacts = {
+  readonly name: string
+  readonly sha256: string
+  readonly sizeBytes: number
+  /** Tokens one slot gets when the model is loaded. */
+  readonly contextTokens: number
+  /** Slots one agent gets when the model is loaded. */
+  readonly slots: number
+}
+
+export type AgentFacts = {
+  readonly agentId: AgentId
+  readonly inventory: Inventory
+  /** Only `active` agents get work. */
+  readonly adminState: 'pending' | 'active' | 'draining' | 'revoked'
+  /** 0 to 1. */
+  readonly reliability: number
+  /** What the agent still holds from before a reconnect. */
+  readonly instances: readonly InstanceReport[]
+}
+
+export type InstanceReport = {
+  readonly instanceId: InstanceId
+  readonly modelSha256: string
+  readonly status: InstanceState
+}
+
+/**
+ * Everything that can happen to the pool, as far as placement cares. Identifiers that a decision may need
+ * (`spareInstanceId`) come in with the event: the scheduler draws nothing itself, so a seed reproduces a run.
+ */
+export type SchedulerEvent =
+  | { readonly type: 'catalogue'; readonly models: readonly ModelFacts[] }
+  | ({ readonly type: 'agent_up' } & AgentFacts)
+  /** The agent's connection is gone; its leases end with it (the relay asks for new ones by `retry`). */
+  | { readonly type: 'agent_down'; readonly agentId: AgentId }
+  | {
+      readonly type: 'admin_state'
+      readonly agentId: AgentId
+      readonly adminState: AgentFacts['adminState']
+    }
+  | {
+      readonly type: 'heartbeat'
+      readonly agentId: AgentId
+      readonly draining: boolean
+      readonly latencyMs: number | null
+    }
+  | {
+      readonly type: 'reliability'
+      readonly agentId: AgentId
+      /** 0 to 1. */
+      readonly reliability: number
+    }
+  /** A pong is overdue, or has come after all. */
+  | { readonly type: 'ping'; readonly agentId: AgentId; readonly late: boolean }
+  | ({ readonly type: 'instance'; readonly agentId: AgentId } & InstanceReport)
+  /** An operator wants the model in memory, on one agent or on every one that can hold it. */
+  | {
+      readonly type: 'load_model'
+      readonly model: string
+      readonly agentId: AgentId | null
+      readonly spareInstanceIds: readonly InstanceId[]
+    }
+  | { readonly type: 'unload_model'; readonly model: string }
+  | {
+      readonly type: 'request'
+      readonly jobId: JobId
+      readonly model: string
+      readonly spareInstanceId: InstanceId
+    }
+  /** The attempt on the leased agent failed; the job wants another agent. */
+  | {
+      readonly type: 'retry'
+      readonly jobId: JobId
+      readonly spareInstanceId: InstanceId
+    }
+  /** The job is over, however it ended. */
+  | { readonly type: 'release'; readonly jobId: JobId }
+  | { readonly type: 'tick' }

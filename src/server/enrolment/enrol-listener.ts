@@ -1,0 +1,138 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { Server } from 'bun'
+import type { Logger } from 'pino'
+import { Compile } from 'typebox/compile'
+import {
+  EnrolRequestSchema,
+  type EnrolRequest,
+  type EnrolResponse,
+} from '../../protocol/enrolment.ts'
+import { errorMeanings, type Failure } from '../../protocol/errors.ts'
+import { isAgentId } from '../../protocol/ids.ts'
+import { sha256 } from '../auth/credential.ts'
+import type { Catalogue } from '../pool/catalogue.ts'
+import type { Store } from '../store/store.ts'
+import type { TlsIdentity } from '../tls/authority.ts'
+
+/** An inventory of 64 devices is below this. */
+const requestBytesMax = 256 * 1024
+
+export type EnrolListenerDeps = {
+  readonly log: Logger
+  readonly store: Store
+  readonly catalogue: Catalogue
+  readonly tls: TlsIdentity
+  readonly enrol: (request: EnrolRequest) => Promise<EnrolResponse | Failure>
+}
+
+const checkRequest = Compile(EnrolRequestSchema)
+
+/**
+ * The listener for machines that are not agents yet: `GET /ca` (the certificate that join links carry the fingerprint
+ * of), `POST /enrol`, `GET /join/TOKEN` (what to type), and `GET /models/SHA256` for agents that need a file.
+ * @throws an Error with code EADDRINUSE when the port is taken
+ */
+export function startEnrolListener(
+  deps: EnrolListenerDeps,
+  host: string,
+  port: number,
+): Server<undefined> {
+  const { tls, log } = deps
+  return Bun.serve({
+    hostname: host,
+    port,
+    tls: { cert: tls.certPem, key: tls.keyPem },
+    maxRequestBodySize: requestBytesMax,
+    routes: {
+      '/ca': {
+        GET: () =>
+          new Response(tls.caPem, { headers: { 'content-type': 'application/x-pem-file' } }),
+      },
+      '/enrol': { POST: request => answerEnrol(deps, request) },
+      '/join/:token': { GET: () => new Response(joinPage) },
+      '/models/:sha256': {
+        GET: (request, server) => {
+          // A large file takes longer than the default 10 s of silence between two reads of a slow disk or line.
+          server.timeout(request, 0)
+          return answerModel(deps, request, request.params.sha256)
+        },
+      },
+    },
+    fetch: () => failure({ code: 'not_found', message: 'there is nothing here' }),
+    error: error => {
+      log.error({ err: error }, 'enrolment failed')
+      return failure({
+        code: 'internal',
+        message: 'something went wrong; the server log says what',
+      })
+    },
+  })
+}
+
+async function answerEnrol(deps: EnrolListenerDeps, request: Request): Promise<Response> {
+  let body: unknown
+  try {
+    body = await request.json()
+  } catch {
+    return failure({ code: 'invalid_request', message: 'the body must be JSON' })
+  }
+  if (!checkRequest.Check(body)) {
+    const [first] = checkRequest.Errors(body)
+    const where = first === undefined ? '' : `: ${first.instancePath} ${first.message}`
+    return failure({ code: 'invalid_request', message: `not an enrolment request${where}` })
+  }
+  const outcome = await deps.enrol(body)
+  if ('code' in outcome) return failure(outcome)
+  deps.log.info({ agentId: outcome.agentId, name: body.name }, 'agent enrolled')
+  return Response.json(outcome, { status: 201 })
+}
+
+/** Serves a catalogue file to an enrolled agent. Bun answers range requests on files itself. */
+async function answerModel(
+  deps: EnrolListenerDeps,
+  request: Request,
+  sha256Hex: string,
+): Promise<Response> {
+  if (!(await isEnrolledAgent(deps.store, request)))
+    return failure({ code: 'unauthorized', message: 'only agents of this pool may fetch models' })
+  const source = deps.catalogue.bySha256(sha256Hex)?.source
+  if (source?.kind !== 'path')
+    return failure({ code: 'not_found', message: 'the catalogue has no such file' })
+  return serveFileRange(source.path, request.headers.get('range'))
+}
+
+async function isEnrolledAgent(store: Store, request: Request): Promise<boolean> {
+  const agentId = request.headers.get('x-gpupool-agent') ?? ''
+  const key = /^Bearer (.+)$/.exec(request.headers.get('authorization') ?? '')?.[1]
+  if (key === undefined || !isAgentId(agentId)) return false
+  const agent = await store.getAgent(agentId)
+  if (agent === undefined || agent.adminState === 'revoked') return false
+  return timingSafeEqual(agent.apiKeyHash, sha256(key))
+}
+
+/** `Range: bytes=N-` as resumed downloads send it; any other form gets the whole file, as RFC 9110 allows. */
+async function serveFileRange(path: string, range: string | null): Promise<Response> {
+  const file = Bun.file(path)
+  if (!(await file.exists()))
+    return failure({ code: 'not_found', message: 'the file has gone from the server' })
+  const start = Number(/^bytes=(\d{1,15})-$/.exec(range ?? '')?.[1] ?? 0)
+  if (start === 0) return new Response(file)
+  if (start >= file.size)
+    return new Response(null, {
+      status: 416,
+      headers: { 'content-range': `bytes */${file.size}` },
+    })
+  return new Response(file.slice(start), {
+    status: 206,
+    headers: { 'content-range': `bytes ${start}-${file.size - 1}/${file.size}` },
+  })
+}
+
+const failure = (error: Failure): Response =>
+  Response.json({ error }, { status: errorMeanings[error.code].httpStatus })
+
+const joinPage = `This is a join link of a gpupool server. It is used by the agent, not by a browser:
+
+    bun run agent join 'THE WHOLE LINK, WITH ITS #ca=… END'
+    bun run agent run
+`

@@ -1,0 +1,45 @@
+import type { InstanceId } from '../../protocol/ids.ts'
+import type { ServerMessage } from '../../protocol/server-message.ts'
+import type { ModelFacts } from '../../scheduler/event.ts'
+import type { ModelRecord, Store } from '../store/store.ts'
+
+/** The models that clients may ask for, as last read from the store. */
+export class Catalogue {
+  readonly #store: Store
+  #byName = new Map<string, ModelRecord>()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  async reload(): Promise<readonly ModelFacts[]> {
+    const models = await this.#store.listModels()
+    this.#byName = new Map(models.map(model => [model.manifest.name, model]))
+    return models.map(factsOf)
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name)
+  }
+
+  bySha256(sha256: string): ModelRecord | undefined {
+    for (const model of this.#byName.values()) if (model.manifest.sha256 === sha256) return model
+    return undefined
+  }
+
+  /** The order to load a model; undefined when it has left the catalogue meanwhile. */
+  loadMessage(model: ModelFacts, instanceId: InstanceId): ServerMessage | undefined {
+    const record = this.#byName.get(model.name)
+    if (record === undefined) return undefined
+    const { manifest, source, contextTokens, slots } = record
+    // An agent on the server's own machine reads the file where it lies; any other fetches it from the server.
+    const download = { kind: 'url', url: `/models/${manifest.sha256}` } as const
+    const sources = source.kind === 'path' ? [source, download] : [source]
+    return { type: 'load', instanceId, manifest, sources, contextTokens, slots }
+  }
+}
+
+function factsOf({ manifest, contextTokens, slots }: ModelRecord): ModelFacts {
+  const { name, sha256, sizeBytes } = manifest
+  return { name, sha256, sizeBytes, contextTokens, slots }
+}

@@ -1,0 +1,102 @@
+import type { Instant } from '../../clock.ts'
+import type { AgentMessage, Heartbeat, Hello } from '../../protocol/agent-message.ts'
+import type { AgentId } from '../../protocol/ids.ts'
+import type { ServerMessage } from '../../protocol/server-message.ts'
+import type { AgentRecord, AgentStatus } from '../store/store.ts'
+import type { AgentLink } from './agent-link.ts'
+import type { RegistryWriter } from './registry-writer.ts'
+
+type Connected = {
+  readonly link: AgentLink
+  readonly softwareVersion: string
+  readonly name: string
+  lastHeartbeat: Heartbeat | null
+}
+
+/** The agents that are connected to this process, and the record that is kept of them. */
+export class ConnectedAgents {
+  readonly #connected = new Map<AgentId, Connected>()
+  readonly #registry: RegistryWriter
+  readonly #log: (agent: AgentId, name: string, text: string) => void
+
+  constructor(registry: RegistryWriter, log: (agent: AgentId, name: string, text: string) => void) {
+    this.#registry = registry
+    this.#log = log
+  }
+
+  get size(): number {
+    return this.#connected.size
+  }
+
+  get(id: AgentId): Readonly<Connected> | undefined {
+    return this.#connected.get(id)
+  }
+
+  ids(): readonly AgentId[] {
+    return [...this.#connected.keys()]
+  }
+
+  /** @returns the agent's former link when it had one: one connection an agent, the newest counts */
+  add(record: AgentRecord, hello: Hello, link: AgentLink, now: Instant): AgentLink | undefined {
+    const former = this.#connected.get(record.id)?.link
+    const { version } = hello.software
+    const { name } = record
+    this.#connected.set(record.id, { link, softwareVersion: version, name, lastHeartbeat: null })
+    this.#registry.heartbeat(record.id, now)
+    this.#registry.history({
+      agentId: record.id,
+      type: 'connected',
+      at: now,
+      metadata: { version, instances: hello.instances.length },
+    })
+    this.#log(record.id, name, 'connected')
+    return former
+  }
+
+  /** @returns false when the link is not the agent's current one */
+  remove(id: AgentId, link: AgentLink, now: Instant): boolean {
+    const connected = this.#connected.get(id)
+    if (connected === undefined || connected.link !== link) return false
+    this.#connected.delete(id)
+    this.#registry.history({ agentId: id, type: 'disconnected', at: now, metadata: {} })
+    this.#log(id, connected.name, 'disconnected')
+    return true
+  }
+
+  heartbeat(id: AgentId, heartbeat: Heartbeat, now: Instant): void {
+    const connected = this.#connected.get(id)
+    if (connected === undefined) return
+    connected.lastHeartbeat = heartbeat
+    this.#registry.heartbeat(id, now)
+  }
+
+  instance(id: AgentId, message: Extract<AgentMessage, { type: 'instance' }>): void {
+    const connected = this.#connected.get(id)
+    const { status, instanceId } = message
+    if (connected === undefined || status.state === 'loading') return
+    const detail = status.state === 'failed' ? `: ${status.error.code} ${status.error.message}` : ''
+    this.#log(id, connected.name, `instance ${instanceId} is ${status.state}${detail}`)
+  }
+
+  standing(id: AgentId, status: AgentStatus, now: Instant): void {
+    this.#registry.status(id, status)
+    if (status === 'offline')
+      this.#registry.history({ agentId: id, type: 'went_offline', at: now, metadata: {} })
+    this.#log(id, this.#connected.get(id)?.name ?? id, `is ${status}`)
+  }
+
+  /** @returns false when the agent is not connected */
+  send(id: AgentId, message: ServerMessage): boolean {
+    const connected = this.#connected.get(id)
+    connected?.link.send(message)
+    return connected !== undefined
+  }
+
+  sendAll(message: ServerMessage): void {
+    for (const { link } of this.#connected.values()) link.send(message)
+  }
+
+  close(id: AgentId, code: number, reason: string): void {
+    this.#connected.get(id)?.link.close(code, reason)
+  }
+}

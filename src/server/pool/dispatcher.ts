@@ -1,0 +1,254 @@
+import type { Clock } from '../../clock.ts'
+import { newInstanceId, type AgentId, type JobId } from '../../protocol/ids.ts'
+import type { Hello } from '../../protocol/agent-message.ts'
+import type { SchedulerCommand } from '../../scheduler/command.ts'
+import type { SchedulerEvent } from '../../scheduler/event.ts'
+import { Scheduler } from '../../scheduler/scheduler.ts'
+import { closeCodes, type PoolMessage } from '../control/agent-session.ts'
+import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
+import { RelayStream, type RelayCommand, type RelayEvent } from '../relay/relay-stream.ts'
+import type { AgentRecord } from '../store/store.ts'
+import type { ConnectedAgents } from './connected-agents.ts'
+import type { AgentLink } from './agent-link.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Settlement } from './settlement.ts'
+
+/** One request in flight: the pure stream and what the driver needs beside it. */
+type Flight = {
+  readonly stream: number
+  readonly request: InferenceRequest
+  readonly relay: RelayStream
+  readonly onEvent: (event: InferenceEvent) => void
+  /** Agent of the running attempt. */
+  agentId: AgentId | null
+}
+
+export type DispatcherDeps = {
+  readonly clock: Clock
+  readonly catalogue: Catalogue
+  readonly settlement: Settlement
+  readonly agents: ConnectedAgents
+}
+
+/**
+ * The only owner of the scheduler and of every relay stream: it turns what happens (requests, messages, lost
+ * connections, time) into their events, one after another, and performs their commands. It decides nothing itself.
+ */
+export class Dispatcher implements Inference {
+  readonly scheduler = new Scheduler()
+  readonly #deps: DispatcherDeps
+  readonly #flights = new Map<JobId, Flight>()
+  readonly #byStream = new Map<number, Flight>()
+  readonly #pending: SchedulerEvent[] = []
+  #draining = false
+  #lastStream = 0
+  #tokensRelayed = 0
+
+  constructor(deps: DispatcherDeps) {
+    this.#deps = deps
+  }
+
+  get requestsRunning(): number {
+    return this.#flights.size
+  }
+
+  get tokensRelayed(): number {
+    return this.#tokensRelayed
+  }
+
+  submit(
+    request: InferenceRequest,
+    onEvent: (event: InferenceEvent) => void,
+  ): { readonly cancel: () => void } {
+    const { jobId, model } = request
+    const flight: Flight = {
+      stream: this.#newStream(),
+      request,
+      relay: new RelayStream(request.chat, this.#deps.clock.now()),
+      onEvent,
+      agentId: null,
+    }
+    this.#flights.set(jobId, flight)
+    this.#byStream.set(flight.stream, flight)
+    this.schedule({ type: 'request', jobId, model, spareInstanceId: newInstanceId() })
+    return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
+  }
+
+  agentAdmitted(record: AgentRecord, hello: Hello, link: AgentLink): void {
+    const former = this.#deps.agents.add(record, hello, link, this.#deps.clock.now())
+    if (former !== undefined) {
+      this.#loseFlights(record.id)
+      former.close(closeCodes.replaced, 'the agent has connected again')
+    }
+    // What still runs there belongs to attempts that were given up when the connection broke.
+    for (const { stream, attempt } of hello.streams) link.send({ type: 'cancel', stream, attempt })
+    const { inventory, instances } = hello
+    const { id: agentId, adminState, reliability } = record
+    this.schedule({ type: 'agent_up', agentId, inventory, adminState, reliability, instances })
+  }
+
+  agentGone(agentId: AgentId, link: AgentLink): void {
+    if (!this.#deps.agents.remove(agentId, link, this.#deps.clock.now())) return
+    this.schedule({ type: 'agent_down', agentId })
+    this.#loseFlights(agentId)
+  }
+
+  agentSays(agentId: AgentId, message: PoolMessage): void {
+    switch (message.type) {
+      case 'token': {
+        const flight = this.#byStream.get(message.stream)
+        if (flight === undefined || flight.agentId !== agentId) return
+        if (message.tokenId !== null) this.#tokensRelayed++
+        this.#relay(flight, message)
+        return
+      }
+      case 'started':
+      case 'finished':
+      case 'failed': {
+        const flight = this.#byStream.get(message.stream)
+        if (flight === undefined || flight.agentId !== agentId) return
+        if (message.type === 'failed')
+          this.#relay(flight, {
+            ...message,
+            error: this.#deps.settlement.agentFailed(agentId, message.error),
+          })
+        else this.#relay(flight, message)
+        return
+      }
+      case 'heartbeat':
+        this.#deps.agents.heartbeat(agentId, message, this.#deps.clock.now())
+        this.schedule({
+          type: 'heartbeat',
+          agentId,
+          draining: message.status === 'draining',
+          latencyMs: message.network_latency_ms,
+        })
+        return
+      case 'instance': {
+        const { instanceId, modelSha256, status } = message
+        this.#deps.agents.instance(agentId, message)
+        this.schedule({ type: 'instance', agentId, instanceId, modelSha256, status })
+      }
+    }
+  }
+
+  tick(): void {
+    this.schedule({ type: 'tick' })
+    for (const flight of this.#flights.values()) this.#relay(flight, { type: 'tick' })
+  }
+
+  /** Feeds the scheduler. Events that arise while commands are performed wait their turn, so it sees one at a time. */
+  schedule(event: SchedulerEvent): void {
+    this.#pending.push(event)
+    if (this.#draining) return
+    this.#draining = true
+    try {
+      for (let next = this.#pending.shift(); next !== undefined; next = this.#pending.shift())
+        for (const command of this.scheduler.handle(next, this.#deps.clock.now()))
+          this.#perform(command)
+    } finally {
+      this.#draining = false
+    }
+  }
+
+  #perform(command: SchedulerCommand): void {
+    const { agents, catalogue } = this.#deps
+    switch (command.type) {
+      case 'lease': {
+        const flight = this.#flights.get(command.jobId)
+        if (flight === undefined) return
+        flight.agentId = command.agentId
+        const { agentId, instanceId } = command
+        this.#relay(flight, { type: 'leased', agentId, instanceId })
+        return
+      }
+      case 'refuse': {
+        const flight = this.#flights.get(command.jobId)
+        if (flight !== undefined) this.#relay(flight, { type: 'refused', error: command.error })
+        return
+      }
+      case 'load': {
+        const load = catalogue.loadMessage(command.model, command.instanceId)
+        if (load !== undefined) agents.send(command.agentId, load)
+        return
+      }
+      case 'unload':
+        agents.send(command.agentId, { type: 'unload', instanceId: command.instanceId })
+        return
+      case 'standing':
+        agents.standing(command.agentId, command.standing.status, this.#deps.clock.now())
+        if (command.standing.liveness === 'red') this.#loseFlights(command.agentId)
+        return
+      case 'disconnect':
+        agents.close(command.agentId, closeCodes.tryAgainLater, 'heartbeats are missing')
+        return
+      case 'queued':
+        return
+    }
+  }
+
+  #relay(flight: Flight, event: RelayEvent): void {
+    for (const command of flight.relay.handle(event, this.#deps.clock.now()))
+      this.#performRelay(flight, command)
+  }
+
+  #performRelay(flight: Flight, command: RelayCommand): void {
+    const { agents, settlement } = this.#deps
+    const { stream, request } = flight
+    switch (command.type) {
+      case 'deliver':
+        flight.onEvent({ type: 'segments', segments: command.segments })
+        return
+      case 'assign': {
+        const { agentId, instanceId, attempt, continuation } = command
+        const { jobId, chat } = request
+        const sent = agents.send(agentId, {
+          type: 'assign',
+          jobId,
+          stream,
+          attempt,
+          instanceId,
+          chat,
+          continuation,
+        })
+        if (!sent) this.#relay(flight, { type: 'agent_lost' })
+        return
+      }
+      case 'cancel':
+        agents.send(command.agentId, { type: 'cancel', stream, attempt: command.attempt })
+        return
+      case 'retry':
+        this.schedule({
+          type: 'retry',
+          jobId: request.jobId,
+          spareInstanceId: newInstanceId(),
+        })
+        return
+      case 'finish':
+      case 'fail':
+      case 'abandon':
+        this.#flights.delete(request.jobId)
+        this.#byStream.delete(stream)
+        this.schedule({ type: 'release', jobId: request.jobId })
+        settlement.settle(request, flight.relay.record, command, flight.onEvent)
+    }
+  }
+
+  /** The agent's work moves: every stream that it was answering looks for another agent. */
+  #loseFlights(agentId: AgentId): void {
+    for (const flight of this.#flights.values())
+      if (flight.agentId === agentId) {
+        flight.agentId = null
+        this.#relay(flight, { type: 'agent_lost' })
+      }
+  }
+
+  #newStream(): number {
+    do this.#lastStream = (this.#lastStream + 1) % streamsMax
+    while (this.#byStream.has(this.#lastStream))
+    return this.#lastStream
+  }
+}
+
+/** Stream numbers are 32 bits on the wire and are used again after they wrap. */
+const streamsMax = 2 ** 32

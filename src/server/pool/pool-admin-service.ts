@@ -1,0 +1,131 @@
+import type { Failure } from '../../protocol/errors.ts'
+import { newInstanceId, type AgentId } from '../../protocol/ids.ts'
+import type { Agent } from '../../scheduler/fleet.ts'
+import { closeCodes } from '../control/agent-session.ts'
+import type { AgentLive, AgentOverview, PoolAdmin } from '../pool-admin.ts'
+import type { AdminState, AgentRecord, Store } from '../store/store.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { ConnectedAgents } from './connected-agents.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import type { RegistryWriter } from './registry-writer.ts'
+import type { Clock } from '../../clock.ts'
+
+export type PoolAdminDeps = {
+  readonly clock: Clock
+  readonly store: Store
+  readonly registry: RegistryWriter
+  readonly dispatcher: Dispatcher
+  readonly agents: ConnectedAgents
+  readonly catalogue: Catalogue
+  readonly createJoinLink: PoolAdmin['createJoinLink']
+}
+
+/** What operators see and do: the store's record beside what the running pool believes. */
+export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
+  const { store, dispatcher, agents, catalogue } = deps
+  const overview = (record: AgentRecord): AgentOverview => ({ record, live: live(deps, record.id) })
+  return {
+    listAgents: async () => (await store.listAgents()).map(overview),
+    getAgent: async id => {
+      const record = await store.getAgent(id)
+      return record === undefined ? undefined : overview(record)
+    },
+    setAdminState: (id, state) => setAdminState(deps, id, state),
+    catalogueChanged: async () => {
+      dispatcher.schedule({ type: 'catalogue', models: await catalogue.reload() })
+    },
+    loadModel: (name, agentId) => loadModel(deps, name, agentId),
+    unloadModel: async name => {
+      const before = holders(deps, name)
+      dispatcher.schedule({ type: 'unload_model', model: name })
+      return before
+    },
+    counts: () => counts(deps),
+    createJoinLink: options => deps.createJoinLink(options),
+  }
+
+  function counts({ dispatcher: { scheduler } }: PoolAdminDeps): ReturnType<PoolAdmin['counts']> {
+    let agentsGreen = 0
+    let slotsTotal = 0
+    let slotsBusy = 0
+    for (const agent of scheduler.agents()) {
+      if (agent.standing.liveness === 'green') agentsGreen++
+      for (const instance of agent.instances.values()) {
+        if (instance.status.state === 'ready') slotsTotal += instance.slots
+        slotsBusy += instance.leases.size
+      }
+    }
+    return {
+      agentsConnected: agents.size,
+      agentsGreen,
+      requestsRunning: dispatcher.requestsRunning - scheduler.waiting,
+      requestsQueued: scheduler.waiting,
+      slotsTotal,
+      slotsBusy,
+      tokensRelayed: dispatcher.tokensRelayed,
+    }
+  }
+}
+
+async function setAdminState(
+  deps: PoolAdminDeps,
+  id: AgentId,
+  state: AdminState,
+): Promise<boolean> {
+  if (!(await deps.store.setAgentAdminState(id, state))) return false
+  deps.dispatcher.schedule({ type: 'admin_state', agentId: id, adminState: state })
+  if (state === 'revoked') deps.agents.close(id, closeCodes.refused, 'revoked by the operator')
+  deps.registry.history({
+    agentId: id,
+    type: 'admin_state_changed',
+    at: deps.clock.now(),
+    metadata: { state },
+  })
+  return true
+}
+
+async function loadModel(
+  deps: PoolAdminDeps,
+  name: string,
+  agentId: AgentId | null,
+): Promise<{ readonly agents: number } | Failure> {
+  const { dispatcher, catalogue } = deps
+  if (!catalogue.has(name))
+    return { code: 'model_not_found', message: `the catalogue has no model ${name}` }
+  const before = holders(deps, name)
+  const spareInstanceIds = deps.agents.ids().map(newInstanceId)
+  dispatcher.schedule({ type: 'load_model', model: name, agentId, spareInstanceIds })
+  const agents = holders(deps, name)
+  if (agents > 0 || before > 0) return { agents }
+  return { code: 'no_capable_agent', message: `no connected agent can hold ${name} now` }
+}
+
+/** On how many agents the model is, or is being loaded. */
+function holders({ dispatcher: { scheduler } }: PoolAdminDeps, name: string): number {
+  let count = 0
+  for (const agent of scheduler.agents())
+    for (const instance of agent.instances.values())
+      if (scheduler.modelName(instance.modelSha256) === name) count++
+  return count
+}
+
+function live({ dispatcher, agents }: PoolAdminDeps, id: AgentId): AgentLive {
+  const connected = agents.get(id)
+  const believed = dispatcher.scheduler.agent(id)
+  return {
+    connected: connected !== undefined,
+    liveness: believed?.standing.liveness ?? 'red',
+    softwareVersion: connected?.softwareVersion ?? null,
+    lastHeartbeat: connected?.lastHeartbeat ?? null,
+    activeRequests: believed?.leaseCount ?? 0,
+    instances: believed === undefined ? [] : instancesOf(believed, dispatcher),
+  }
+}
+
+function instancesOf(agent: Readonly<Agent>, { scheduler }: Dispatcher): AgentLive['instances'] {
+  return [...agent.instances.values()].map(instance => ({
+    instanceId: instance.id,
+    model: scheduler.modelName(instance.modelSha256) ?? `sha256:${instance.modelSha256}`,
+    status: instance.status,
+  }))
+}

@@ -1,0 +1,129 @@
+import type { Clock, Instant } from '../../clock.ts'
+import { knownFailure, type Failure } from '../../protocol/errors.ts'
+import type { AgentId } from '../../protocol/ids.ts'
+import { reliabilityAfter } from '../../scheduler/reliability.ts'
+import type { InferenceEvent, InferenceRequest } from '../inference.ts'
+import type { RelayCommand } from '../relay/relay-stream.ts'
+import type { RequestRecord, Store } from '../store/store.ts'
+import type { RegistryWriter } from './registry-writer.ts'
+
+type Ending = Extract<RelayCommand, { type: 'finish' | 'fail' | 'abandon' }>
+type Served = {
+  readonly attempts: number
+  readonly firstTokenAt: Instant | null
+  readonly agentId: AgentId | null
+}
+
+export type SettlementDeps = {
+  readonly clock: Clock
+  readonly store: Store
+  readonly registry: RegistryWriter
+  /** The reliability an agent has now; undefined for one that has left. */
+  readonly reliabilityOf: (agentId: AgentId) => number | undefined
+  readonly setReliability: (agentId: AgentId, reliability: number) => void
+  /** One line and the counters for every request that has ended. */
+  readonly onEnded: (request: RequestRecord) => void
+  readonly onError: (error: unknown) => void
+}
+
+/**
+ * What happens after a request's last token: usage is committed, then the client hears the end, so that nothing is
+ * delivered and not counted; the agent's record follows.
+ */
+export class Settlement {
+  readonly #deps: SettlementDeps
+  readonly #pending = new Set<Promise<void>>()
+
+  constructor(deps: SettlementDeps) {
+    this.#deps = deps
+  }
+
+  /** @returns once everything that has ended so far is stored */
+  async drained(): Promise<void> {
+    await Promise.all(this.#pending)
+  }
+
+  settle(
+    request: InferenceRequest,
+    served: Served,
+    ending: Ending,
+    onEvent: (event: InferenceEvent) => void,
+  ): void {
+    const record = requestRecord(request, served, ending, this.#deps.clock.now())
+    this.#deps.onEnded(record)
+    if (ending.type === 'finish' && served.agentId !== null) this.#completed(served.agentId, record)
+    const pending = this.#deps.store
+      .settleRequest(record)
+      .then(
+        () => tell(ending, onEvent),
+        (error: unknown) => {
+          this.#deps.onError(error)
+          const message = 'the answer was given but its usage could not be recorded'
+          const { usage } = ending
+          if (ending.type !== 'abandon')
+            onEvent({ type: 'failed', error: { code: 'internal', message }, usage })
+        },
+      )
+      .finally(() => this.#pending.delete(pending))
+    this.#pending.add(pending)
+  }
+
+  /** Puts an attempt's failure on the agent's record. @returns it with a code that this build knows */
+  agentFailed(agentId: AgentId, wire: { code: string; message: string }): Failure {
+    const error = knownFailure(wire)
+    const now = this.#deps.clock.now()
+    const type = error.code === 'worker_died' ? 'worker_died' : 'failed_request'
+    this.#deps.registry.history({ agentId, type, at: now, metadata: { code: error.code } })
+    this.#rate(agentId, error)
+    return error
+  }
+
+  #completed(agentId: AgentId, record: RequestRecord): void {
+    this.#deps.registry.history({
+      agentId,
+      type: 'completed_request',
+      at: record.endedAt,
+      metadata: { model: record.model, completionTokens: record.completionTokens },
+    })
+    this.#rate(agentId, null)
+  }
+
+  #rate(agentId: AgentId, error: Failure | null): void {
+    const before = this.#deps.reliabilityOf(agentId)
+    if (before === undefined) return
+    const after = reliabilityAfter(before, error?.code ?? null)
+    if (after === before) return
+    this.#deps.setReliability(agentId, after)
+    this.#deps.registry.reliability(agentId, after)
+  }
+}
+
+function tell(ending: Ending, onEvent: (event: InferenceEvent) => void): void {
+  const { usage } = ending
+  if (ending.type === 'finish') onEvent({ type: 'finished', reason: ending.reason, usage })
+  else if (ending.type === 'fail') onEvent({ type: 'failed', error: ending.error, usage })
+}
+
+function requestRecord(
+  request: InferenceRequest,
+  served: Served,
+  ending: Ending,
+  endedAt: Instant,
+): RequestRecord {
+  return {
+    jobId: request.jobId,
+    keyId: request.keyId,
+    model: request.model,
+    agentId: served.agentId,
+    outcome: outcomes[ending.type],
+    finishReason: ending.type === 'finish' ? ending.reason : null,
+    errorCode: ending.type === 'fail' ? ending.error.code : null,
+    ...ending.usage,
+    attempts: served.attempts,
+    receivedAt: request.receivedAt,
+    firstTokenAt: served.firstTokenAt,
+    endedAt,
+  }
+}
+
+const outcomes = { finish: 'completed', fail: 'failed', abandon: 'cancelled' } as const

@@ -1,0 +1,239 @@
+import type { Instant } from '../../clock.ts'
+import type { ChatJob, Continuation, FinishReason } from '../../protocol/chat-job.ts'
+import { errorMeanings, type Failure } from '../../protocol/errors.ts'
+import type { AgentId, InstanceId } from '../../protocol/ids.ts'
+import { limits } from '../../protocol/limits.ts'
+import type { Segment, TokenFrame } from '../../protocol/token-frame.ts'
+import type { TokenUsage } from '../inference.ts'
+
+/** Agents that one request may be given to, the first one included. */
+export const attemptsMax = 4
+/** A request that killed this many workers is not tried on a further one: it may be poison. */
+export const workerDeathsMax = 2
+
+export type RelayEvent =
+  /** The scheduler has found an agent. */
+  | { readonly type: 'leased'; readonly agentId: AgentId; readonly instanceId: InstanceId }
+  /** The scheduler has found none. */
+  | { readonly type: 'refused'; readonly error: Failure }
+  | {
+      readonly type: 'started'
+      readonly attempt: number
+      readonly promptTokens: number
+      readonly promptSha256: string
+    }
+  | TokenFrame
+  | {
+      readonly type: 'finished'
+      readonly attempt: number
+      readonly reason: FinishReason
+      readonly tokens: number
+    }
+  | { readonly type: 'failed'; readonly attempt: number; readonly error: Failure }
+  /** The agent's connection is gone, or the agent looks dead. */
+  | { readonly type: 'agent_lost' }
+  | { readonly type: 'client_gone' }
+  | { readonly type: 'tick' }
+
+export type RelayCommand =
+  | {
+      readonly type: 'assign'
+      readonly agentId: AgentId
+      readonly instanceId: InstanceId
+      readonly attempt: number
+      readonly continuation: Continuation | null
+    }
+  | { readonly type: 'cancel'; readonly agentId: AgentId; readonly attempt: number }
+  | { readonly type: 'deliver'; readonly segments: readonly Segment[] }
+  /** Ask the scheduler for another agent. */
+  | { readonly type: 'retry'; readonly error: Failure }
+  /** The end; the scheduler's lease is to be released, usage to be committed, then the client told. */
+  | { readonly type: 'finish'; readonly reason: FinishReason; readonly usage: TokenUsage }
+  | { readonly type: 'fail'; readonly error: Failure; readonly usage: TokenUsage }
+  /** The client is gone: release and settle, tell nobody. */
+  | { readonly type: 'abandon'; readonly usage: TokenUsage }
+
+type State =
+  | { readonly name: 'placing'; readonly since: Instant }
+  | {
+      readonly name: 'running'
+      readonly agentId: AgentId
+      readonly deadlineAt: Instant
+      readonly started: boolean
+    }
+  | { readonly name: 'ended' }
+
+/**
+ * One request on its way through the pool: which attempt counts, which tokens are accepted, what the client has got.
+ * Pure: `handle(event, now)` returns commands; the dispatcher owns sockets and timers. Invariants: tokens are accepted
+ * in order without gap or repetition, whatever agents send; frames of an attempt that no longer counts are dropped;
+ * exactly one of finish, fail, abandon is ever returned. When an attempt fails, the next one continues from the
+ * accepted tokens, so a client sees a pause and never a repeated or missing token.
+ */
+export class RelayStream {
+  readonly #chat: ChatJob
+  #state: State
+  #attempt = -1
+  #promptTokens = 0
+  #promptSha256: string | null = null
+  /** Ids of the accepted tokens: index i is token i of the answer. */
+  readonly #tokenIds: number[] = []
+  #deliveredBytes = 0
+  #workerDeaths = 0
+  #lastError: Failure | null = null
+  #firstTokenAt: Instant | null = null
+  #agentId: AgentId | null = null
+
+  constructor(chat: ChatJob, now: Instant) {
+    this.#chat = chat
+    this.#state = { name: 'placing', since: now }
+  }
+
+  get ended(): boolean {
+    return this.#state.name === 'ended'
+  }
+
+  /** For the request's record: attempts made, when the first token came, who served it last. */
+  get record(): { attempts: number; firstTokenAt: Instant | null; agentId: AgentId | null } {
+    return {
+      attempts: this.#attempt + 1,
+      firstTokenAt: this.#firstTokenAt,
+      agentId: this.#agentId,
+    }
+  }
+
+  handle(event: RelayEvent, now: Instant): readonly RelayCommand[] {
+    if (this.#state.name === 'ended') return nothing
+    switch (event.type) {
+      case 'token':
+        return this.#token(event, now)
+      case 'leased':
+        return this.#leased(event.agentId, event.instanceId, now)
+      case 'refused':
+        // After a failed attempt, what went wrong there tells the client more than "nobody else is left".
+        return this.#fail(this.#lastError ?? event.error)
+      case 'started':
+        return this.#started(event, now)
+      case 'finished':
+        return this.#finished(event)
+      case 'failed':
+        return event.attempt === this.#attempt ? this.#attemptFailed(event.error, now) : nothing
+      case 'agent_lost':
+        return [...this.#cancel(), ...this.#attemptFailed(lost, now)]
+      case 'client_gone':
+        return this.#clientGone()
+      case 'tick':
+        return this.#tick(now)
+    }
+  }
+
+  #leased(agentId: AgentId, instanceId: InstanceId, now: Instant): readonly RelayCommand[] {
+    this.#attempt++
+    this.#agentId = agentId
+    const deadlineAt = now + limits.loadTimeoutMs
+    this.#state = { name: 'running', agentId, deadlineAt, started: false }
+    const attempt = this.#attempt
+    return [{ type: 'assign', agentId, instanceId, attempt, continuation: this.#continuation() }]
+  }
+
+  #continuation(): Continuation | null {
+    if (this.#promptSha256 === null || this.#tokenIds.length === 0) return null
+    return {
+      tokenIds: this.#tokenIds.slice(),
+      deliveredBytes: this.#deliveredBytes,
+      promptSha256: this.#promptSha256,
+    }
+  }
+
+  #started(event: Extract<RelayEvent, { type: 'started' }>, now: Instant): readonly RelayCommand[] {
+    if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
+    if (this.#tokenIds.length > 0 && event.promptSha256 !== this.#promptSha256)
+      return this.#breach('another prompt than the first agent', now)
+    this.#promptSha256 = event.promptSha256
+    this.#promptTokens = event.promptTokens
+    const budgetMs =
+      limits.firstByteBudgetMs + limits.firstBytePerPromptTokenMs * event.promptTokens
+    this.#state = { ...this.#state, started: true, deadlineAt: now + budgetMs }
+    return nothing
+  }
+
+  #token(frame: TokenFrame, now: Instant): readonly RelayCommand[] {
+    if (this.#state.name !== 'running' || frame.attempt !== this.#attempt) return nothing
+    if (!this.#state.started) return this.#breach('tokens before the start', now)
+    if (frame.tokenId === null) {
+      if (frame.index !== this.#tokenIds.length) return this.#breach('a gap in its tokens', now)
+    } else {
+      if (frame.index < this.#tokenIds.length) return nothing
+      if (frame.index > this.#tokenIds.length) return this.#breach('a gap in its tokens', now)
+      if (frame.index >= (this.#chat.maxTokens ?? limits.outputTokensMax))
+        return this.#breach('more tokens than asked for', now)
+      this.#tokenIds.push(frame.tokenId)
+    }
+    this.#firstTokenAt ??= now
+    this.#state = { ...this.#state, deadlineAt: now + limits.firstByteBudgetMs }
+    if (frame.segments.length === 0) return nothing
+    for (const segment of frame.segments) this.#deliveredBytes += Buffer.byteLength(segment.text)
+    return [{ type: 'deliver', segments: frame.segments }]
+  }
+
+  #finished(event: Extract<RelayEvent, { type: 'finished' }>): readonly RelayCommand[] {
+    if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
+    this.#state = { name: 'ended' }
+    return [{ type: 'finish', reason: event.reason, usage: this.#usage() }]
+  }
+
+  #attemptFailed(error: Failure, now: Instant): readonly RelayCommand[] {
+    if (this.#state.name !== 'running') return nothing
+    this.#lastError = error
+    if (error.code === 'worker_died') this.#workerDeaths++
+    const hopeless =
+      !errorMeanings[error.code].retryElsewhere ||
+      this.#attempt + 1 >= attemptsMax ||
+      this.#workerDeaths >= workerDeathsMax
+    if (hopeless) return this.#fail(error)
+    this.#state = { name: 'placing', since: now }
+    return [{ type: 'retry', error }]
+  }
+
+  /** The agent broke the protocol: it is told to stop, and another one goes on from what was accepted before. */
+  #breach(what: string, now: Instant): readonly RelayCommand[] {
+    const cancel = this.#cancel()
+    const error: Failure = { code: 'agent_lost', message: `the agent sent ${what}` }
+    return [...cancel, ...this.#attemptFailed(error, now)]
+  }
+
+  #clientGone(): readonly RelayCommand[] {
+    const cancel = this.#cancel()
+    this.#state = { name: 'ended' }
+    return [...cancel, { type: 'abandon', usage: this.#usage() }]
+  }
+
+  #cancel(): readonly RelayCommand[] {
+    if (this.#state.name !== 'running') return nothing
+    return [{ type: 'cancel', agentId: this.#state.agentId, attempt: this.#attempt }]
+  }
+
+  #tick(now: Instant): readonly RelayCommand[] {
+    if (this.#state.name !== 'running' || now < this.#state.deadlineAt) return nothing
+    const error: Failure = {
+      code: 'timeout',
+      message: this.#state.started
+        ? 'the agent stopped sending tokens'
+        : 'the agent did not begin in time',
+    }
+    return [...this.#cancel(), ...this.#attemptFailed(error, now)]
+  }
+
+  #fail(error: Failure): readonly RelayCommand[] {
+    this.#state = { name: 'ended' }
+    return [{ type: 'fail', error, usage: this.#usage() }]
+  }
+
+  /** Highest contiguous accepted index + 1: the server's count, never an agent's word. */
+  #usage(): TokenUsage {
+    return { promptTokens: this.#promptTokens, completionTokens: this.#tokenIds.length }
+  }
+}
+
+const nothing: readonly RelayCommand[] = Object.freeze([])
+const lost: Failure = { code: 'agent_lost', message: 'the agent that was answering has gone away' }
