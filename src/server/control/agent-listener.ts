@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import type { Server, ServerWebSocket } from 'bun'
 import type { Clock } from '../../clock.ts'
 import { decodeFromAgent, encodeServerMessage } from '../../protocol/codec.ts'
@@ -6,6 +5,7 @@ import type { AgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { AgentLink } from '../pool/agent-link.ts'
+import { errorFields, type Log } from '../log.ts'
 import type { Dispatcher } from '../pool/dispatcher.ts'
 import type { AgentRecord } from '../store/store.ts'
 import type { TlsIdentity } from '../tls/authority.ts'
@@ -17,7 +17,7 @@ const strangersMax = 1_000
 
 export type AgentListenerDeps = {
   readonly clock: Clock
-  readonly log: Logger
+  readonly log: Log
   readonly dispatcher: Dispatcher
   readonly tls: TlsIdentity
   readonly checkIdentity: (proof: Proof) => Promise<AgentRecord | Failure>
@@ -143,7 +143,10 @@ export class AgentListener {
         connection.close(command.code, command.reason)
         return
       case 'log':
-        log.warn({ agentId: connection.agentId, address: connection.address }, command.text)
+        log.warn('agent connection', {
+          ...(connection.agentId !== null && { agentId: connection.agentId }),
+          reason: command.text,
+        })
         return
       case 'check_identity':
         void this.#checkIdentity(connection, command)
@@ -173,7 +176,7 @@ export class AgentListener {
       const { caFingerprint } = tls
       outcome = await checkIdentity({ hello, nonce, version, caFingerprint })
     } catch (error) {
-      log.error({ err: error }, 'the registry could not be read')
+      log.error('the registry could not be read', errorFields(error))
       outcome = { code: 'internal', message: 'the registry cannot be read; try again' }
     }
     this.#handle(connection, { type: 'identity', outcome })

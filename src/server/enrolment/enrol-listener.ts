@@ -1,6 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Server } from 'bun'
-import type { Logger } from 'pino'
 import { Compile } from 'typebox/compile'
 import {
   EnrolRequestSchema,
@@ -10,6 +9,7 @@ import {
 import { errorMeanings, type Failure } from '../../protocol/errors.ts'
 import { isAgentId } from '../../protocol/ids.ts'
 import { sha256 } from '../auth/credential.ts'
+import { errorFields, type Log } from '../log.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { Store } from '../store/store.ts'
 import type { TlsIdentity } from '../tls/authority.ts'
@@ -18,7 +18,7 @@ import type { TlsIdentity } from '../tls/authority.ts'
 const requestBytesMax = 256 * 1024
 
 export type EnrolListenerDeps = {
-  readonly log: Logger
+  readonly log: Log
   readonly store: Store
   readonly catalogue: Catalogue
   readonly tls: TlsIdentity
@@ -60,7 +60,7 @@ export function startEnrolListener(
     },
     fetch: () => failure({ code: 'not_found', message: 'there is nothing here' }),
     error: error => {
-      log.error({ err: error }, 'enrolment failed')
+      log.error('enrolment failed', errorFields(error))
       return failure({
         code: 'internal',
         message: 'something went wrong; the server log says what',
@@ -83,7 +83,7 @@ async function answerEnrol(deps: EnrolListenerDeps, request: Request): Promise<R
   }
   const outcome = await deps.enrol(body)
   if ('code' in outcome) return failure(outcome)
-  deps.log.info({ agentId: outcome.agentId, name: body.name }, 'agent enrolled')
+  deps.log.info('agent enrolled', { agentId: outcome.agentId, agentName: body.name })
   return Response.json(outcome, { status: 201 })
 }
 

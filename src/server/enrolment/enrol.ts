@@ -5,15 +5,17 @@ import { newAgentId } from '../../protocol/ids.ts'
 import { formatJoinLink } from '../../protocol/join-link.ts'
 import { reliabilityAtStart } from '../../scheduler/reliability.ts'
 import { createCredential, parseCredential, sha256 } from '../auth/credential.ts'
+import type { RegistryWriter } from '../pool/registry-writer.ts'
 import type { Store } from '../store/store.ts'
 
 const publicKeyBytes = 32
 
-export type EnrolDeps = { readonly clock: Clock; readonly store: Store }
+export type JoinLinkDeps = { readonly clock: Clock; readonly store: Store }
+export type EnrolDeps = JoinLinkDeps & { readonly registry: RegistryWriter }
 
 /** Makes a join token. @returns the link to give to a contributor; the secret in it is not kept */
 export async function createJoinLink(
-  { clock, store }: EnrolDeps,
+  { clock, store }: JoinLinkDeps,
   where: { readonly origin: string; readonly caFingerprint: string },
   options: { readonly uses: number; readonly ttlMs: number; readonly autoApprove: boolean },
 ): Promise<string> {
@@ -32,7 +34,7 @@ export async function createJoinLink(
 
 /** Takes a machine in: uses the token up, keeps the public key, and hands out the API key, this once. */
 export async function enrol(
-  { clock, store }: EnrolDeps,
+  { clock, store, registry }: EnrolDeps,
   request: EnrolRequest,
   controlPort: number,
 ): Promise<EnrolResponse | Failure> {
@@ -57,7 +59,8 @@ export async function enrol(
     now: clock.now(),
   })
   if (typeof outcome === 'string') return refusals[outcome]
-  const { id: agentId, adminState } = outcome
+  const { id: agentId, adminState, name, enrolledAt: at } = outcome
+  registry.history({ agentId, type: 'registered', at, metadata: { name, adminState } })
   return {
     agentId,
     apiKey: apiKey.text,

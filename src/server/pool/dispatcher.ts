@@ -107,12 +107,7 @@ export class Dispatcher implements Inference {
       case 'failed': {
         const flight = this.#byStream.get(message.stream)
         if (flight === undefined || flight.agentId !== agentId) return
-        if (message.type === 'failed')
-          this.#relay(flight, {
-            ...message,
-            error: this.#deps.settlement.agentFailed(agentId, message.error),
-          })
-        else this.#relay(flight, message)
+        this.#relay(flight, message.type === 'failed' ? this.#failure(agentId, message) : message)
         return
       }
       case 'heartbeat':
@@ -132,9 +127,19 @@ export class Dispatcher implements Inference {
     }
   }
 
+  #failure(agentId: AgentId, message: Extract<PoolMessage, { type: 'failed' }>): RelayEvent {
+    return { ...message, error: this.#deps.settlement.agentFailed(agentId, message.error) }
+  }
+
   tick(): void {
     this.schedule({ type: 'tick' })
     for (const flight of this.#flights.values()) this.#relay(flight, { type: 'tick' })
+  }
+
+  /** Ends every request: the server goes away. */
+  shutDown(): void {
+    const error = { code: 'server_shutting_down', message: 'the server is restarting' } as const
+    for (const flight of this.#flights.values()) this.#relay(flight, { type: 'refused', error })
   }
 
   /** Feeds the scheduler. Events that arise while commands are performed wait their turn, so it sees one at a time. */

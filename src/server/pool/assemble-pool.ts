@@ -1,0 +1,83 @@
+import type { Clock } from '../../clock.ts'
+import { errorFields, type Log } from '../log.ts'
+import { Metrics } from '../metrics.ts'
+import type { PoolAdmin } from '../pool-admin.ts'
+import type { RequestRecord, Store } from '../store/store.ts'
+import { Catalogue } from './catalogue.ts'
+import { ConnectedAgents } from './connected-agents.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { createPoolAdmin } from './pool-admin-service.ts'
+import { RegistryWriter } from './registry-writer.ts'
+import { Settlement } from './settlement.ts'
+
+export type Pool = Awaited<ReturnType<typeof assemblePool>>
+
+export type PoolDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly store: Store
+  readonly createJoinLink: PoolAdmin['createJoinLink']
+}
+
+/** Wires the parts of the pool that live in memory, and reads the catalogue. */
+export async function assemblePool({ clock, log, store, createJoinLink }: PoolDeps) {
+  const registry = new RegistryWriter(store, error =>
+    log.error('the registry could not be written', errorFields(error)),
+  )
+  const agents = new ConnectedAgents(registry, (agentId, agentName, reason) =>
+    log.info('agent', { agentId, agentName, reason }),
+  )
+  const catalogue = new Catalogue(store)
+  const settlement = new Settlement({
+    clock,
+    store,
+    registry,
+    reliabilityOf: id => dispatcher.scheduler.agent(id)?.reliability,
+    setReliability: (agentId, reliability) =>
+      dispatcher.schedule({ type: 'reliability', agentId, reliability }),
+    onEnded: record => {
+      metrics.requestEnded(record)
+      logRequest(log, record)
+    },
+    onError: error => log.error('usage could not be stored', errorFields(error)),
+  })
+  const dispatcher: Dispatcher = new Dispatcher({ clock, catalogue, settlement, agents })
+  const poolAdmin = createPoolAdmin({
+    clock,
+    store,
+    registry,
+    dispatcher,
+    agents,
+    catalogue,
+    createJoinLink,
+  })
+  const metrics: Metrics = new Metrics(() => poolAdmin.counts())
+  await forgetFormerConnections(store)
+  await poolAdmin.catalogueChanged()
+  return { registry, agents, catalogue, settlement, dispatcher, poolAdmin, metrics }
+}
+
+/** Whoever was connected to the process before this one is not connected now, whatever the table still says. */
+async function forgetFormerConnections(store: Store): Promise<void> {
+  for (const agent of await store.listAgents())
+    if (agent.status !== 'offline') await store.setAgentStatus(agent.id, 'offline')
+}
+
+function logRequest(log: Log, record: RequestRecord): void {
+  log.info('request', {
+    jobId: record.jobId,
+    keyId: record.keyId,
+    model: record.model,
+    outcome: record.outcome,
+    attempts: record.attempts,
+    promptTokens: record.promptTokens,
+    completionTokens: record.completionTokens,
+    durationMs: Math.round(record.endedAt - record.receivedAt),
+    ...(record.agentId !== null && { agentId: record.agentId }),
+    ...(record.finishReason !== null && { finishReason: record.finishReason }),
+    ...(record.errorCode !== null && { errorCode: record.errorCode }),
+    ...(record.firstTokenAt !== null && {
+      firstTokenMs: Math.round(record.firstTokenAt - record.receivedAt),
+    }),
+  })
+}

@@ -1,0 +1,119 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../clock.ts'
+import { createApp } from './app.ts'
+import { loadAdminKey } from './auth/admin-key.ts'
+import type { Config } from './config.ts'
+import { createJoinLink } from './enrolment/enrol.ts'
+import { Listeners } from './listeners.ts'
+import type { Log } from './log.ts'
+import { assemblePool, type Pool } from './pool/assemble-pool.ts'
+import { openStore } from './store/open-store.ts'
+import { isStoreRefusal } from './store/store-refusal.ts'
+import type { Store } from './store/store.ts'
+import { every } from './timers.ts'
+import { loadTlsIdentity } from './tls/authority.ts'
+import { likelyAddress, serverNames } from './tls/server-names.ts'
+
+/** How often deadlines are looked at; none of them is finer than seconds. */
+const tickIntervalMs = 1_000
+/** Heartbeats and history reach the database this often. */
+const registryFlushIntervalMs = 5_000
+/** Agents that are told of a restart come back spread over this time. */
+const restartSpreadMs = { min: 500, max: 5_000 } as const
+
+export type RunningServer = {
+  readonly apiUrl: string
+  readonly enrolUrl: string
+  readonly controlPort: number
+  /** Tells agents and clients, commits what is pending, closes everything. */
+  stop(): Promise<void>
+}
+
+/** Why the server does not start: something for the operator to do, in words. */
+export type StartRefusal = { readonly problem: string }
+
+type Surroundings = { readonly clock: Clock; readonly log: Log }
+
+/**
+ * Puts a whole server together and opens its three listeners: agents, enrolment, API.
+ * @returns the running server, or what stands in the way; then nothing is left open
+ */
+export async function startServer(
+  config: Config,
+  surroundings: Surroundings,
+): Promise<RunningServer | StartRefusal> {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
+  const adminKey = await loadAdminKey(config.dataDir, config.adminKey)
+  if (typeof adminKey === 'string') return { problem: adminKey }
+  const store = await openStore(config)
+  if (isStoreRefusal(store)) return { problem: store.message }
+  const outcome = await startOver(store, config, adminKey.key, surroundings)
+  if ('problem' in outcome) await store.close()
+  return outcome
+}
+
+async function startOver(
+  store: Store,
+  config: Config,
+  adminKey: string,
+  { clock, log }: Surroundings,
+): Promise<RunningServer | StartRefusal> {
+  const tls = await loadTlsIdentity(config.dataDir, serverNames(config.publicUrl), clock.now())
+  const where = { origin: '', caFingerprint: tls.caFingerprint }
+  const pool = await assemblePool({
+    clock,
+    log,
+    store,
+    createJoinLink: options => createJoinLink({ clock, store }, where, options),
+  })
+  const { dispatcher: inference, metrics, poolAdmin } = pool
+  const app = createApp({ config, store, inference, poolAdmin, clock, log, metrics, adminKey })
+  const openApi = (hostname: string, port: number) => {
+    const { server } = app.listen({ hostname, port })
+    return { port: server?.port ?? port, stop: async () => server?.stop(true) }
+  }
+  const listeners = await Listeners.open({ config, clock, log, store, tls, pool, openApi })
+  if (!(listeners instanceof Listeners))
+    return {
+      problem: `port ${listeners.port} is taken by another program; stop it, or choose another port with ${listeners.setting}`,
+    }
+  where.origin = config.publicUrl ?? `https://${reachable(config.agentHost)}:${listeners.enrolPort}`
+  const apiUrl = `http://${urlHost(config.apiHost)}:${listeners.apiPort}`
+  await writeFile(join(config.dataDir, 'api.url'), `${apiUrl}\n`)
+  return {
+    apiUrl,
+    enrolUrl: where.origin,
+    controlPort: listeners.control.port,
+    stop: running(store, pool, listeners),
+  }
+}
+
+/** Starts the clockwork. @returns how to stop everything */
+function running(store: Store, pool: Pool, listeners: Listeners): () => Promise<void> {
+  const ticking = every(tickIntervalMs, () => {
+    listeners.control.tick()
+    pool.dispatcher.tick()
+  })
+  const flushing = every(registryFlushIntervalMs, () => void pool.registry.flush())
+  return async () => {
+    ticking.stop()
+    flushing.stop()
+    pool.agents.sendAll({
+      type: 'restarting',
+      reconnectAfterMinMs: restartSpreadMs.min,
+      reconnectAfterMaxMs: restartSpreadMs.max,
+    })
+    pool.dispatcher.shutDown()
+    await pool.settlement.drained()
+    await listeners.close()
+    await pool.registry.flush()
+    await store.close()
+  }
+}
+
+/** What a join link names when the operator has not said it: loopback stays loopback, else this machine's address. */
+const reachable = (agentHost: string): string =>
+  agentHost === '0.0.0.0' || agentHost === '::' ? likelyAddress() : urlHost(agentHost)
+
+const urlHost = (host: string): string => (host.includes(':') ? `[${host}]` : host)

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import OpenAI from 'openai'
+import { Cluster, demoModel } from './support/cluster.ts'
+
+let cluster: Cluster
+
+beforeAll(async () => {
+  cluster = await Cluster.start()
+  await cluster.addDemoModel({ slots: 4 })
+  await cluster.addAgent('desktop')
+  await cluster.ask('hello')
+}, 60_000)
+afterAll(() => cluster.close())
+
+/** Each asks for something else, so that an answer given to the wrong chat would show. */
+const chats = [
+  { ask: 'Count from 3 to 17.', says: '3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17.' },
+  { ask: 'Say the alphabet.', says: 'a b c d e f g h i j k l m n o p q r s t u v w x y z' },
+  {
+    ask: 'Name the months.',
+    says: 'January, February, March, April, May, June, July, August, September, October, November, December.',
+  },
+  {
+    ask: 'What is a GPU pool?',
+    says: 'A GPU pool joins the graphics cards of many ordinary computers so that they can answer requests together.',
+  },
+]
+
+test('their pieces arrive interleaved, and each gets its own answer', async () => {
+  const openai = new OpenAI({
+    apiKey: cluster.adminKey,
+    baseURL: `${cluster.ready.apiUrl}/v1`,
+    maxRetries: 0,
+  })
+  const arrivals: number[] = []
+  const answers = await Promise.all(
+    chats.map(async ({ ask }, index) => {
+      const stream = await openai.chat.completions.create({
+        model: demoModel,
+        temperature: 0,
+        messages: [{ role: 'user', content: ask }],
+        stream: true,
+      })
+      let text = ''
+      for await (const chunk of stream) {
+        const piece = chunk.choices[0]?.delta.content ?? ''
+        if (piece !== '') arrivals.push(index)
+        text += piece
+      }
+      return text
+    }),
+  )
+  expect(answers).toEqual(chats.map(({ says }) => says))
+  // One after another there would be three changes from one chat to the next.
+  const changes = arrivals.filter((chat, at) => at > 0 && chat !== arrivals[at - 1]).length
+  expect(changes).toBeGreaterThan(3 * chats.length)
+  const firstEnd = Math.min(...chats.map((_, chat) => arrivals.lastIndexOf(chat)))
+  const lastBegin = Math.max(...chats.map((_, chat) => arrivals.indexOf(chat)))
+  expect(lastBegin).toBeLessThan(firstEnd)
+})
