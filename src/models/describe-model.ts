@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import type { Failure } from '../protocol/errors.ts'
+import { ggufFacts } from './gguf-facts.ts'
+import { readGgufHeader } from './gguf-header.ts'
+import type { ModelManifest } from './manifest.ts'
+
+export type ModelDescription = Omit<ModelManifest, 'name'>
+
+const readBytes = 1024 * 1024
+
+/**
+ * Makes the manifest of a model file, all but its name. Reads the header first, so that a wrong file is refused before
+ * gigabytes are hashed.
+ * @returns the description, or `model_file_invalid` with the reason
+ */
+export async function describeModel(path: string): Promise<ModelDescription | Failure> {
+  const header = readGgufHeader(path)
+  if (typeof header === 'string') return invalid(path, header)
+  const facts = ggufFacts(header)
+  if (typeof facts === 'string') return invalid(path, facts)
+  const sha256 = await fileSha256(path)
+  if (typeof sha256 !== 'string') return sha256
+  return {
+    sha256,
+    sizeBytes: header.fileBytes,
+    architecture: facts.architecture,
+    quantisation: facts.quantisation,
+    contextTokensTrained: facts.contextTokensTrained,
+    chatTemplateSha256: facts.chatTemplateSha256,
+  }
+}
+
+/**
+ * Hashes a file in pieces of 1 MiB.
+ * @returns lower-case hex, or `model_file_invalid` when the file cannot be read
+ */
+export async function fileSha256(path: string): Promise<string | Failure> {
+  const hash = createHash('sha256')
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: readBytes }))
+      hash.update(chunk)
+  } catch (error) {
+    return invalid(path, error instanceof Error ? error.message : 'it cannot be read')
+  }
+  return hash.digest('hex')
+}
+
+const invalid = (path: string, reason: string): Failure => ({
+  code: 'model_file_invalid',
+  message: `${path}: ${reason}`,
+})
