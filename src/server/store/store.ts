@@ -32,6 +32,7 @@ export type HistoryEvent = {
   readonly type:
     | 'registered'
     | 'connected'
+    | 'disconnected'
     | 'went_offline'
     | 'completed_request'
     | 'failed_request'

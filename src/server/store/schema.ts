@@ -1,0 +1,166 @@
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  check,
+  doublePrecision,
+  index,
+  integer,
+  pgEnum,
+  pgTable,
+  primaryKey,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import type { ModelManifest, ModelSource } from '../../models/manifest.ts'
+import type { ErrorCode } from '../../protocol/errors.ts'
+import type { Inventory } from '../../protocol/gpu.ts'
+import type { AgentId, JobId } from '../../protocol/ids.ts'
+import { bytes, document, instant, safeText, safeVarchar } from './columns.ts'
+
+/** The specification's tables (section 2.1) and what the store keeps beside them. `bun run db:generate` after an edit. */
+
+export const agentStatus = pgEnum('agent_status', ['online', 'degraded', 'offline'])
+export const adminState = pgEnum('admin_state', ['pending', 'active', 'draining', 'revoked'])
+export const agentEvent = pgEnum('agent_event', [
+  'registered',
+  'connected',
+  'disconnected',
+  'went_offline',
+  'completed_request',
+  'failed_request',
+  'worker_died',
+  'admin_state_changed',
+])
+export const keyScope = pgEnum('key_scope', ['infer', 'models:read', 'admin'])
+export const requestOutcome = pgEnum('request_outcome', ['completed', 'failed', 'cancelled'])
+
+export const agents = pgTable(
+  'agents',
+  {
+    agentId: uuid('agent_id').$type<AgentId>().primaryKey(),
+    publicKey: bytes('public_key').notNull(),
+    capabilities: document<Inventory>('capabilities').notNull(),
+    status: agentStatus('status').notNull().default('offline'),
+    lastHeartbeat: instant('last_heartbeat'),
+    reliability: doublePrecision('reliability').notNull(),
+    region: safeVarchar('region', { charactersMax: 64 }),
+    name: safeVarchar('name', { charactersMax: 128 }).notNull(),
+    apiKeyHash: bytes('api_key_hash').notNull(),
+    adminState: adminState('admin_state').notNull(),
+    enrolledAt: instant('enrolled_at').notNull(),
+  },
+  table => [
+    check('agents_public_key_is_ed25519', sql`octet_length(${table.publicKey}) = 32`),
+    check('agents_api_key_hash_is_sha256', sql`octet_length(${table.apiKeyHash}) = 32`),
+    check('agents_reliability_is_a_share', sql`${table.reliability} between 0 and 1`),
+  ],
+)
+
+export const agentHistory = pgTable(
+  'agent_history',
+  {
+    /** Keeps the order of events of the same millisecond. */
+    eventId: bigint('event_id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    /** An agent that is deleted takes its history with it; revoking deletes nothing. */
+    agentId: uuid('agent_id')
+      .$type<AgentId>()
+      .notNull()
+      .references(() => agents.agentId, { onDelete: 'cascade' }),
+    eventType: agentEvent('event_type').notNull(),
+    timestamp: instant('timestamp').notNull(),
+    metadata: document<Readonly<Record<string, unknown>>>('metadata').notNull(),
+  },
+  table => [
+    // Ascending, read backwards: drizzle writes `desc nulls last`, which no `order by … desc` can use.
+    index('agent_history_by_time').on(table.agentId, table.timestamp, table.eventId),
+  ],
+)
+
+export const joinTokens = pgTable(
+  'join_tokens',
+  {
+    id: safeText('id').primaryKey(),
+    secretHash: bytes('secret_hash').notNull(),
+    usesLeft: integer('uses_left').notNull(),
+    autoApprove: boolean('auto_approve').notNull(),
+    createdAt: instant('created_at').notNull(),
+    expiresAt: instant('expires_at').notNull(),
+  },
+  table => [check('join_tokens_uses_left_is_a_count', sql`${table.usesLeft} >= 0`)],
+)
+
+export const apiKeys = pgTable('api_keys', {
+  id: safeText('id').primaryKey(),
+  name: safeText('name').notNull(),
+  secretHash: bytes('secret_hash').notNull(),
+  scopes: keyScope('scopes').array().notNull(),
+  createdAt: instant('created_at').notNull(),
+  revokedAt: instant('revoked_at'),
+})
+
+export const models = pgTable(
+  'models',
+  {
+    name: safeVarchar('name', { charactersMax: 128 }).primaryKey(),
+    /** Whole, so that a new fact about a model needs no migration. */
+    manifest: document<ModelManifest>('manifest').notNull(),
+    source: document<ModelSource>('source').notNull(),
+    contextTokens: integer('context_tokens').notNull(),
+    slots: integer('slots').notNull(),
+    addedAt: instant('added_at').notNull(),
+  },
+  table => [
+    check('models_manifest_has_the_name', sql`${table.manifest} ->> 'name' = ${table.name}`),
+    check('models_context_tokens_is_positive', sql`${table.contextTokens} > 0`),
+    check('models_slots_is_positive', sql`${table.slots} > 0`),
+  ],
+)
+
+/**
+ * The ledger: one row per settled request. Key and model are kept by name without a foreign key, since a ledger
+ * outlives both (a model is removed, the operator's key from the environment has no row in `api_keys`).
+ */
+export const requests = pgTable(
+  'requests',
+  {
+    jobId: uuid('job_id').$type<JobId>().primaryKey(),
+    keyId: safeText('key_id').notNull(),
+    model: safeText('model').notNull(),
+    /** The request stays when its agent is deleted. */
+    agentId: uuid('agent_id')
+      .$type<AgentId>()
+      .references(() => agents.agentId, { onDelete: 'set null' }),
+    outcome: requestOutcome('outcome').notNull(),
+    finishReason: safeText('finish_reason'),
+    errorCode: safeText('error_code').$type<ErrorCode>(),
+    promptTokens: integer('prompt_tokens').notNull(),
+    completionTokens: integer('completion_tokens').notNull(),
+    attempts: integer('attempts').notNull(),
+    receivedAt: instant('received_at').notNull(),
+    firstTokenAt: instant('first_token_at'),
+    endedAt: instant('ended_at').notNull(),
+  },
+  table => [
+    check('requests_prompt_tokens_is_a_count', sql`${table.promptTokens} >= 0`),
+    check('requests_completion_tokens_is_a_count', sql`${table.completionTokens} >= 0`),
+    check('requests_attempts_is_a_count', sql`${table.attempts} >= 0`),
+  ],
+)
+
+/** Sums over `requests`, kept beside it so that asking for usage never scans the ledger. */
+export const usage = pgTable(
+  'usage',
+  {
+    keyId: safeText('key_id').notNull(),
+    model: safeText('model').notNull(),
+    requests: bigint('requests', { mode: 'number' }).notNull(),
+    promptTokens: bigint('prompt_tokens', { mode: 'number' }).notNull(),
+    completionTokens: bigint('completion_tokens', { mode: 'number' }).notNull(),
+  },
+  table => [
+    primaryKey({ columns: [table.keyId, table.model] }),
+    check('usage_requests_is_a_count', sql`${table.requests} >= 0`),
+    check('usage_prompt_tokens_is_a_count', sql`${table.promptTokens} >= 0`),
+    check('usage_completion_tokens_is_a_count', sql`${table.completionTokens} >= 0`),
+  ],
+)

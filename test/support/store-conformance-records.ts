@@ -1,0 +1,143 @@
+import { expect, test } from 'bun:test'
+import { sql } from 'drizzle-orm'
+import type { StoreDatabase } from '../../src/server/store/database.ts'
+import { usage } from '../../src/server/store/schema.ts'
+import type { Store } from '../../src/server/store/store.ts'
+import { enrolled, key, model, rejects, request, start } from './store-fixtures.ts'
+
+/** The part of the store's promises that is about keys, models and the ledger; see `storeConformance`. */
+
+export function keyPromises(store: () => Store): void {
+  test('come back as they were made, oldest first', async () => {
+    const newer = key({ id: 'a', createdAt: start + 1, scopes: ['admin'] })
+    const older = key({ id: 'b', scopes: [] })
+    await store().createKey(newer)
+    await store().createKey(older)
+    expect(await store().getKey('a')).toEqual(newer)
+    expect(await store().listKeys()).toEqual([older, newer])
+    expect(await store().getKey('c')).toBeUndefined()
+  })
+
+  test('are revoked once, at the first time given', async () => {
+    await store().createKey(key())
+    expect(await store().revokeKey('key-1', start + 5)).toBe(true)
+    expect(await store().revokeKey('key-1', start + 6)).toBe(false)
+    expect(await store().revokeKey('key-2', start)).toBe(false)
+    expect((await store().getKey('key-1'))?.revokedAt).toBe(start + 5)
+  })
+
+  test('an id is given once', async () => {
+    await store().createKey(key())
+    expect(await rejects(store().createKey(key({ name: 'other' })))).toBe(true)
+  })
+}
+
+export function modelPromises(store: () => Store): void {
+  test('come back as they were added, by name', async () => {
+    const names = ['qwen', 'Llama', 'llama-3.1:8b/q4', 'llama']
+    for (const name of names) expect(await store().addModel(model(name))).toBe(true)
+    expect(await store().listModels()).toEqual(
+      ['Llama', 'llama', 'llama-3.1:8b/q4', 'qwen'].map(name => model(name)),
+    )
+    expect(await store().getModel('qwen')).toEqual(model('qwen'))
+    expect(await store().getModel('QWEN')).toBeUndefined()
+  })
+
+  test('a taken name stays what it was, also when two add it at once', async () => {
+    const results = await Promise.all([1, 2].map(slots => store().addModel(model('m', { slots }))))
+    expect(results.toSorted()).toEqual([false, true])
+    const kept = await store().getModel('m')
+    expect(kept?.slots).toBe(results[0] === true ? 1 : 2)
+  })
+
+  test('are removed once, and the name is free again', async () => {
+    await store().addModel(model('m'))
+    expect(await store().removeModel('m')).toBe(true)
+    expect(await store().removeModel('m')).toBe(false)
+    expect(await store().addModel(model('m'))).toBe(true)
+  })
+
+  test.each([{ slots: 0 }, { contextTokens: 0 }])('%p is refused', async change => {
+    expect(await rejects(store().addModel(model('m', change)))).toBe(true)
+  })
+}
+
+export function requestPromises(store: () => Store, db: () => StoreDatabase): void {
+  const oneRequest = { requests: 1, promptTokens: 12, completionTokens: 30 }
+
+  test('a job counts once, however often and however parallel it is settled', async () => {
+    await store().createKey(key())
+    const settled = request()
+    await Promise.all(Array.from({ length: 20 }, () => store().settleRequest(settled)))
+    await store().settleRequest({ ...settled, completionTokens: 999 })
+    expect(await store().usage()).toEqual([
+      { keyId: 'key-1', keyName: 'laptop', model: settled.model, ...oneRequest },
+    ])
+  })
+
+  test('usage sums per key and model, in order, parallel settlements included', async () => {
+    await store().createKey(key({ id: 'k1', name: 'zoo' }))
+    await store().createKey(key({ id: 'k2', name: 'ant' }))
+    const settle = (keyId: string, name: string, count: number) =>
+      Array.from({ length: count }, () => store().settleRequest(request({ keyId, model: name })))
+    await Promise.all([...settle('k1', 'a', 15), ...settle('k2', 'b', 2), ...settle('k2', 'a', 1)])
+    expect(await store().usage()).toEqual([
+      { keyId: 'k2', keyName: 'ant', model: 'a', ...oneRequest },
+      {
+        keyId: 'k2',
+        keyName: 'ant',
+        model: 'b',
+        requests: 2,
+        promptTokens: 24,
+        completionTokens: 60,
+      },
+      {
+        keyId: 'k1',
+        keyName: 'zoo',
+        model: 'a',
+        requests: 15,
+        promptTokens: 180,
+        completionTokens: 450,
+      },
+    ])
+  })
+
+  test('sums are exact beyond 32 bits', async () => {
+    const promptTokens = 2 ** 31 - 1
+    for (let n = 0; n < 3; n += 1) await store().settleRequest(request({ promptTokens }))
+    expect((await store().usage())[0]?.promptTokens).toBe(3 * promptTokens)
+  })
+
+  test('a key without a row is shown by its id, and failures count what they used', async () => {
+    const { id } = await enrolled(store())
+    await store().settleRequest(
+      request({
+        keyId: 'operator',
+        agentId: id,
+        outcome: 'failed',
+        finishReason: null,
+        errorCode: 'agent_lost',
+        completionTokens: 0,
+        firstTokenAt: null,
+      }),
+    )
+    expect(await store().usage()).toMatchObject([{ keyName: 'operator', completionTokens: 0 }])
+  })
+
+  test('a negative count is refused and adds nothing', async () => {
+    expect(await rejects(store().settleRequest(request({ completionTokens: -1 })))).toBe(true)
+    expect(await store().usage()).toEqual([])
+  })
+
+  test('a settlement whose usage cannot be added leaves no request behind', async () => {
+    const settled = request()
+    await store().settleRequest(request())
+    await db()
+      .update(usage)
+      .set({ promptTokens: sql`9223372036854775807` })
+    expect(await rejects(store().settleRequest(settled))).toBe(true)
+    await db().update(usage).set({ promptTokens: 0 })
+    await store().settleRequest(settled)
+    expect(await store().usage()).toMatchObject([{ requests: 2, promptTokens: 12 }])
+  })
+}
