@@ -1,0 +1,65 @@
+import type { EngineJob } from '../engine/engine.ts'
+
+/** Jobs that may wait for a slot. The server sends about as many as there are slots; more means that it is confused. */
+export const jobsWaitingMax = 256
+
+/** One job in the worker. `cancelled` is looked at between tokens. */
+export type JobEntry = { readonly job: EngineJob; cancelled: boolean }
+
+/**
+ * Who runs in which slot and who waits, in order of arrival. At most as many jobs run as there are slots; before the
+ * model is loaded there are none, and everybody waits.
+ */
+export class JobTable {
+  readonly #run: (entry: JobEntry, slot: number) => Promise<void>
+  readonly #freeSlots: number[] = []
+  readonly #waiting: JobEntry[] = []
+  readonly #running = new Set<JobEntry>()
+
+  /** @param run runs a job in a slot; resolves when the slot is free again, and never rejects */
+  constructor(run: (entry: JobEntry, slot: number) => Promise<void>) {
+    this.#run = run
+  }
+
+  /** The model is loaded. */
+  open(slots: number): void {
+    for (let slot = 0; slot < slots; slot++) this.#freeSlots.push(slot)
+    this.#startWaiting()
+  }
+
+  /** @returns false when too many wait already */
+  add(job: EngineJob): boolean {
+    if (this.#waiting.length >= jobsWaitingMax) return false
+    this.#waiting.push({ job, cancelled: false })
+    this.#startWaiting()
+    return true
+  }
+
+  /** Drops a waiting job, marks a running one. An unknown one has just ended. */
+  cancel(stream: number, attempt: number): void {
+    const isIt = ({ job }: JobEntry) => job.stream === stream && job.attempt === attempt
+    const at = this.#waiting.findIndex(isIt)
+    if (at !== -1) this.#waiting.splice(at, 1)
+    for (const entry of this.#running) if (isIt(entry)) entry.cancelled = true
+  }
+
+  /** Empties the queue, for when no slot will ever be free. */
+  takeWaiting(): readonly EngineJob[] {
+    return this.#waiting.splice(0).map(entry => entry.job)
+  }
+
+  #startWaiting(): void {
+    while (this.#waiting.length > 0) {
+      const slot = this.#freeSlots.shift()
+      if (slot === undefined) return
+      const entry = this.#waiting.shift()
+      if (entry === undefined) return
+      this.#running.add(entry)
+      void this.#run(entry, slot).then(() => {
+        this.#running.delete(entry)
+        this.#freeSlots.push(slot)
+        this.#startWaiting()
+      })
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import type { LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
+import { ggufFacts, tokenizerFacts } from '../../models/gguf-facts.ts'
+import { readGgufHeader } from '../../models/gguf-header.ts'
+import type { Failure } from '../../protocol/errors.ts'
+import type { EngineModel } from '../engine/engine.ts'
+import { createBatchStrategy } from './batch-strategy.ts'
+import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
+import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
+
+/** A model in memory, ready to answer. */
+export type LoadedModel = {
+  /** Tokens that one slot holds, prompt and answer together. */
+  readonly contextTokens: number
+  /** One per slot. */
+  readonly sequences: readonly LlamaContextSequence[]
+  readonly buildPrompt: BuildPrompt
+  readonly tokenBytes: TokenBytes
+  readonly isEndOfTurn: (tokenId: number) => boolean
+  /** Counts the sequences that evaluate right now; see batch-strategy.ts. */
+  readonly activity: { sequences: number }
+}
+
+/** Tokens that the engine computes at once; also the longest piece of a prompt that a cancel has to wait for. */
+export const batchTokensMax = 512
+
+/**
+ * Loads a model with everything node-llama-cpp would otherwise decide by itself decided here: no build, no download,
+ * no log, this many threads, this context.
+ * @param onProgress 0 to 1
+ */
+export async function loadModel(
+  options: EngineModel,
+  onProgress: (progress: number) => void,
+): Promise<LoadedModel | Failure> {
+  const header = readGgufHeader(options.modelPath)
+  if (typeof header === 'string') return { code: 'model_file_invalid', message: header }
+  const facts = ggufFacts(header)
+  const vocabulary = tokenizerFacts(header)
+  if (typeof facts === 'string') return { code: 'model_file_invalid', message: facts }
+  if (typeof vocabulary === 'string') return { code: 'model_file_invalid', message: vocabulary }
+  // Beyond what it was trained for a model only babbles.
+  const contextTokens = Math.min(options.contextTokens, facts.contextTokensTrained)
+  const engine = await startEngine({ ...options, contextTokens }, onProgress)
+  if ('code' in engine) return engine
+  const { model, sequences, activity } = engine
+  const buildPrompt = createPromptBuilder(vocabulary, facts.chatTemplate, tokenizerOf(model))
+  if (typeof buildPrompt === 'string') return { code: 'unsupported', message: buildPrompt }
+  return {
+    contextTokens,
+    sequences,
+    buildPrompt,
+    tokenBytes: createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true)),
+    isEndOfTurn: id => model.isEogToken(tokenOf(id)),
+    activity,
+  }
+}
+
+type StartedEngine = Pick<LoadedModel, 'sequences' | 'activity'> & { readonly model: LlamaModel }
+
+async function startEngine(
+  { modelPath, contextTokens, slots, threads }: EngineModel,
+  onProgress: (progress: number) => void,
+): Promise<StartedEngine | Failure> {
+  // Imported late: the agent must hear of a file that is no model without waiting for the library.
+  const { getLlama, InsufficientMemoryError } = await import('node-llama-cpp')
+  const activity = { sequences: 0 }
+  try {
+    const llama = await getLlama({
+      gpu: 'auto',
+      build: 'never',
+      skipDownload: true,
+      progressLogs: false,
+      maxThreads: threads,
+      logger: () => undefined,
+    })
+    const model = await llama.loadModel({
+      modelPath,
+      gpuLayers: { fitContext: { contextSize: contextTokens * slots } },
+      onLoadProgress: onProgress,
+    })
+    const context = await model.createContext({
+      contextSize: contextTokens,
+      sequences: slots,
+      threads,
+      batchSize: Math.min(batchTokensMax, contextTokens * slots),
+      flashAttention: 'auto',
+      batching: { itemPrioritizationStrategy: createBatchStrategy(() => activity.sequences) },
+    })
+    const sequences = Array.from({ length: slots }, () => context.getSequence())
+    return { model, sequences, activity }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return {
+      code: error instanceof InsufficientMemoryError ? 'out_of_memory' : 'model_load_failed',
+      message: message.slice(0, 1_000),
+    }
+  }
+}
+
+const tokenizerOf = (model: LlamaModel): Tokenizer => ({
+  tokenize: (text, special, continued) =>
+    model.tokenize(text, special, ...(continued ? (['trimLeadingSpace'] as const) : [])),
+  bosId: model.tokens.shouldPrependBosToken ? model.tokens.bos : null,
+})
+
+type Token = Parameters<LlamaModel['isEogToken']>[0] & number
+
+/** node-llama-cpp brands its token ids; ids from the wire are plain numbers. */
+export const tokenOf = (id: number): Token => id as Token

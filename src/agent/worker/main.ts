@@ -1,0 +1,95 @@
+import { systemClock } from '../../clock.ts'
+import type { Failure } from '../../protocol/errors.ts'
+import type { EngineJob, EngineModel } from '../engine/engine.ts'
+import { FrameReader, frameKindJson } from './frames.ts'
+import { JobTable, jobsWaitingMax } from './job-table.ts'
+import { loadModel, type LoadedModel } from './load-model.ts'
+import { dieWithParent, takeFrameOutput } from './native-process.ts'
+import { runJob } from './run-job.ts'
+import { decodeWorkerRequest, type WorkerRequest } from './worker-message.ts'
+import { createWorkerOutput } from './worker-output.ts'
+
+/*
+ * The inference worker: one process, one loaded model. Frames come in on standard input and go out on what was
+ * standard output (frames.ts). It has no network, no keys and no state worth keeping, so it ends by process.exit whenever
+ * its input does; an orderly teardown of native code has crashed before (oven-sh/bun#37201) and helps nobody.
+ */
+
+const output = createWorkerOutput(takeFrameOutput())
+dieWithParent()
+
+type ModelState =
+  | { readonly state: 'none' | 'loading' }
+  | { readonly state: 'ready'; readonly model: LoadedModel }
+  | { readonly state: 'failed'; readonly error: Failure }
+let current: ModelState = { state: 'none' }
+
+const jobs = new JobTable(async (entry, slot) => {
+  if (current.state !== 'ready') throw new Error('a job was started without a model')
+  await runJob(current.model, entry, slot, output)
+})
+
+/** A report for every twentieth of the way is enough for a progress bar. */
+const progressStep = 0.05
+
+async function load(options: EngineModel): Promise<void> {
+  const startedAt = systemClock.now()
+  current = { state: 'loading' }
+  output.say({ type: 'loading', progress: null })
+  let said = 0
+  const model = await loadModel(options, progress => {
+    if (progress < said + progressStep) return
+    said = progress
+    output.say({ type: 'loading', progress: Math.min(1, progress) })
+  })
+  if ('code' in model) {
+    current = { state: 'failed', error: model }
+    output.say({ type: 'load_failed', error: model })
+    for (const job of jobs.takeWaiting()) fail(job, model)
+    return
+  }
+  current = { state: 'ready', model }
+  output.say({
+    type: 'ready',
+    contextTokens: model.contextTokens,
+    slots: model.sequences.length,
+    loadMs: systemClock.now() - startedAt,
+  })
+  jobs.open(model.sequences.length)
+}
+
+function run(job: EngineJob): void {
+  if (current.state === 'failed') fail(job, current.error)
+  else if (!jobs.add(job))
+    fail(job, { code: 'agent_refused', message: `${jobsWaitingMax} jobs wait here already` })
+}
+
+function fail({ stream, attempt }: EngineJob, error: Failure): void {
+  output.say({ type: 'failed', stream, attempt, error })
+}
+
+function handle(request: WorkerRequest): void {
+  switch (request.type) {
+    case 'load':
+      if (current.state !== 'none') throw new Error('a worker loads one model, once')
+      void load(request)
+      return
+    case 'run':
+      run(request)
+      return
+    case 'cancel':
+      jobs.cancel(request.stream, request.attempt)
+  }
+}
+
+const reader = new FrameReader()
+for await (const chunk of Bun.stdin.stream()) {
+  const problem = reader.push(chunk, frame => {
+    const request =
+      frame.kind === frameKindJson ? decodeWorkerRequest(frame.payload) : 'only JSON comes in here'
+    if (typeof request === 'string') throw new Error(request)
+    handle(request)
+  })
+  if (problem !== null) throw new Error(problem)
+}
+process.exit(0)
