@@ -1,0 +1,44 @@
+/** Bounds that concern the agent alone; what both sides must agree on is in protocol/limits.ts. */
+export const agentLimits = {
+  /** Output that may wait in one socket. A connection this far behind is hopeless: the server has given up on it. */
+  socketBufferedBytesMax: 16 * 1024 * 1024,
+  /** Time a closing handshake may take before the socket is dropped. */
+  socketCloseTimeoutMs: 1_000,
+  /** A machine that was away for longer has lost its connection: the server's ping and pong deadline have passed. */
+  sleepNoticeMs: 10_000,
+  /** How often the clocks are compared to notice sleep. */
+  sleepCheckIntervalMs: 5_000,
+  /** Jobs that wait for a loading model or a free slot, per instance; beyond it the pool is told to go elsewhere. */
+  jobsWaitingPerInstanceMax: 64,
+  /** A worker that dies more often than this within the window stays down until the pool loads the model again. */
+  workerDeathsMax: 3,
+  workerDeathWindowMs: 60_000,
+  /** Memory beyond the model file that a load must find free. */
+  memoryHeadroomBytes: 512 * 1024 ** 2,
+  /** Smallest step of loading progress that is worth a message. */
+  progressStepRatio: 0.05,
+  /** Attempts of one download that bring less than `downloadProgressBytes`, before it is given up. */
+  downloadAttemptsMax: 6,
+  downloadProgressBytes: 1024 * 1024,
+  downloadRetryMinMs: 1_000,
+  downloadRetryMaxMs: 30_000,
+  /** A download that brings nothing for this long is cut and tried again. */
+  downloadStallMs: 60_000,
+  /** Room that a download leaves on the disk. */
+  diskHeadroomBytes: 256 * 1024 ** 2,
+  /** Files whose hash is remembered. */
+  hashesRememberedMax: 1_024,
+  /** Devices are read this often; a reading older than the second figure is called unknown. */
+  readingsIntervalMs: 10_000,
+  readingsAgeMaxMs: 60_000,
+  /** A device above this is reported as degraded for heat (specification 5.3). */
+  gpuTemperatureCriticalC: 95,
+  /** Answers of the enrolment listener. */
+  enrolmentAnswerBytesMax: 64 * 1024,
+  enrolmentTimeoutMs: 30_000,
+  /** Requests and answers of local control. */
+  localControlBytesMax: 1024 * 1024,
+  localControlTimeoutMs: 5_000,
+  /** From the signal to the end of the process, workers included. */
+  shutdownTimeoutMs: 3_000,
+} as const

@@ -1,0 +1,32 @@
+import { expect, test } from 'bun:test'
+import { parseCommandLine, type Command } from './command-line.ts'
+
+test.each<[string[], Command]>([
+  [
+    ['join', 'https://x/join/t#ca=f', '--name', 'desk', '--region', 'eu'],
+    { name: 'join', link: 'https://x/join/t#ca=f', machineName: 'desk', region: 'eu' },
+  ],
+  [['join', 'L'], { name: 'join', link: 'L', machineName: null, region: null }],
+  [['run'], { name: 'run' }],
+  [['status', '--json'], { name: 'status', json: true }],
+  [['leave', '--yes'], { name: 'leave', yes: true }],
+  [['version'], { name: 'version' }],
+  [['--version'], { name: 'version' }],
+  [['--help'], { name: 'help' }],
+  [['run', '-h'], { name: 'help' }],
+])('%p is understood', (argv, command) => {
+  expect(parseCommandLine(argv)).toEqual(command)
+})
+
+test.each([
+  [[]],
+  [['fly']],
+  [['join']],
+  [['join', 'a', 'b']],
+  [['join', 'a', '--name', '']],
+  [['run', 'now']],
+  [['run', '--fast']],
+  [['status', '--json=yes']],
+])('%p is refused with a reason', argv => {
+  expect(parseCommandLine(argv)).toEqual({ problem: expect.any(String) })
+})

@@ -1,0 +1,90 @@
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+
+/** What a person asked for. */
+export type Command =
+  | {
+      readonly name: 'join'
+      readonly link: string
+      readonly machineName: string | null
+      readonly region: string | null
+    }
+  | { readonly name: 'run' }
+  | { readonly name: 'status'; readonly json: boolean }
+  | { readonly name: 'leave'; readonly yes: boolean }
+  | { readonly name: 'version' }
+  | { readonly name: 'help' }
+
+export type UsageProblem = { readonly problem: string }
+
+export const usage = `gpupool-agent: contributes this machine to a gpupool
+
+  join LINK [--name NAME] [--region REGION]   enrol this machine with a join link from the pool's operator
+  run                                         serve the pool until stopped (Ctrl-C)
+  status [--json]                             what the running agent is doing
+  leave [--yes]                               forget the pool; downloaded models stay
+  version                                     print the version
+
+Environment:
+  GPUPOOL_AGENT_DIR         where identity and models are kept (default: the system's place for state)
+  GPUPOOL_AGENT_THREADS     threads of each model (default: the physical cores but one, less what is busy)
+  GPUPOOL_LOG_LEVEL         trace, debug, info, warn, error, fatal or silent (default: info)
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 the pool refuses this machine.
+`
+
+const optionsOf: Readonly<Record<Command['name'], ParseArgsOptionsConfig>> = {
+  join: { name: { type: 'string' }, region: { type: 'string' } },
+  run: {},
+  status: { json: { type: 'boolean' } },
+  leave: { yes: { type: 'boolean' } },
+  version: {},
+  help: {},
+}
+
+const isCommandName = (text: string): text is Command['name'] => Object.hasOwn(optionsOf, text)
+
+/** Reads the arguments behind the program's name. */
+export function parseCommandLine(argv: readonly string[]): Command | UsageProblem {
+  const [name, ...rest] = argv
+  if (name === undefined) return { problem: 'say what to do' }
+  if (argv.includes('--help') || argv.includes('-h')) return { name: 'help' }
+  if (name === '--version') return { name: 'version' }
+  if (!isCommandName(name)) return { problem: `there is no command "${name}"` }
+  try {
+    const { values, positionals } = parseArgs({
+      args: rest,
+      options: optionsOf[name],
+      allowPositionals: true,
+    })
+    return build(name, values, positionals)
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+type Values = Readonly<Record<string, unknown>>
+
+function build(
+  name: Command['name'],
+  values: Values,
+  positionals: readonly string[],
+): Command | UsageProblem {
+  const [link, ...surplus] = positionals
+  if (name === 'join') {
+    if (link === undefined || surplus.length > 0)
+      return { problem: 'join takes one link, in quotes' }
+    const machineName = textOf(values['name'])
+    if (machineName !== null && (machineName.length === 0 || machineName.length > 128))
+      return { problem: '--name takes 1 to 128 characters' }
+    const region = textOf(values['region'])
+    if (region !== null && region.length > 64)
+      return { problem: '--region takes 64 characters at most' }
+    return { name, link, machineName, region }
+  }
+  if (link !== undefined) return { problem: `${name} takes no "${link}"` }
+  if (name === 'status') return { name, json: values['json'] === true }
+  if (name === 'leave') return { name, yes: values['yes'] === true }
+  return { name }
+}
+
+const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)

@@ -1,0 +1,45 @@
+import type { AgentMessage } from '../protocol/agent-message.ts'
+import type { Failure } from '../protocol/errors.ts'
+import type { InstanceId } from '../protocol/ids.ts'
+import type { Load } from '../protocol/server-message.ts'
+import type { Order } from './connection-event.ts'
+import type { EngineEvent, EngineJob, EngineModel } from './engine/engine.ts'
+
+/** What an engine says, but for token frames: those go straight to the socket. */
+export type EngineWord = Exclude<EngineEvent, { type: 'token_frame' }>
+
+export type InstanceEvent =
+  /** `availableBytes`: memory that a new process could get now. */
+  | { readonly type: 'order'; readonly order: Order; readonly availableBytes: number }
+  | { readonly type: 'file_progress'; readonly instanceId: InstanceId; readonly progress: number }
+  | {
+      readonly type: 'file_ready'
+      readonly instanceId: InstanceId
+      readonly path: string
+      readonly availableBytes: number
+    }
+  | { readonly type: 'file_failed'; readonly instanceId: InstanceId; readonly error: Failure }
+  | { readonly type: 'engine'; readonly engine: number; readonly word: EngineWord }
+  /** An engine that was told to close is gone. */
+  | { readonly type: 'engine_closed'; readonly engine: number }
+  | { readonly type: 'connected'; readonly draining: boolean }
+  | { readonly type: 'disconnected' }
+
+export type InstanceCommand =
+  | { readonly type: 'fetch_file'; readonly load: Load }
+  | { readonly type: 'abandon_fetch'; readonly instanceId: InstanceId }
+  | {
+      readonly type: 'start_engine'
+      readonly engine: number
+      readonly model: Omit<EngineModel, 'threads'>
+    }
+  | { readonly type: 'close_engine'; readonly engine: number }
+  | { readonly type: 'run_job'; readonly engine: number; readonly job: EngineJob }
+  | {
+      readonly type: 'cancel_job'
+      readonly engine: number
+      readonly stream: number
+      readonly attempt: number
+    }
+  | { readonly type: 'say'; readonly message: AgentMessage }
+  | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }

@@ -1,0 +1,148 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../clock.ts'
+import type { AgentMessage, Hello } from '../protocol/agent-message.ts'
+import type { InstanceId } from '../protocol/ids.ts'
+import type { Load } from '../protocol/server-message.ts'
+import type { Order } from './connection-event.ts'
+import type { Engine, EngineEvent, EngineModel, StartEngine } from './engine/engine.ts'
+import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
+import { instanceStatus, type Instance } from './instance.ts'
+import { Instances } from './instances.ts'
+import type { ModelFiles } from './model-files.ts'
+
+export type InstanceHostDeps = {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly startEngine: StartEngine
+  readonly modelFiles: Pick<ModelFiles, 'obtain'>
+  /** Threads for an engine that starts now. */
+  readonly chooseThreads: () => number
+  /** Memory that a new process could get now. */
+  readonly availableBytes: () => number
+  readonly say: (message: AgentMessage) => void
+  /** Takes a token frame as the engine made it. */
+  readonly sendFrame: (bytes: Uint8Array<ArrayBuffer>) => void
+}
+
+/** Performs what Instances decides: fetches files, starts and closes engines, passes jobs and words on. */
+export class InstanceHost {
+  readonly #deps: InstanceHostDeps
+  readonly #instances = new Instances()
+  readonly #engines = new Map<number, Engine>()
+  readonly #fetches = new Map<InstanceId, AbortController>()
+
+  constructor(deps: InstanceHostDeps) {
+    this.#deps = deps
+  }
+
+  get draining(): boolean {
+    return this.#instances.draining
+  }
+
+  get held(): readonly Instance[] {
+    return this.#instances.held
+  }
+
+  /** Instances as hello lists them. */
+  get reports(): Hello['instances'] {
+    return this.held.map(instance => ({
+      instanceId: instance.load.instanceId,
+      modelSha256: instance.load.manifest.sha256,
+      status: instanceStatus(instance),
+    }))
+  }
+
+  order(order: Order): void {
+    this.#handle({ type: 'order', order, availableBytes: this.#deps.availableBytes() })
+  }
+
+  connected(draining: boolean): void {
+    this.#handle({ type: 'connected', draining })
+  }
+
+  disconnected(): void {
+    this.#handle({ type: 'disconnected' })
+  }
+
+  /** Ends every engine and download. Resolves when all workers are gone. */
+  async close(): Promise<void> {
+    for (const fetching of this.#fetches.values()) fetching.abort()
+    const engines = [...this.#engines.values()]
+    this.#engines.clear()
+    await Promise.all(engines.map(engine => engine.close()))
+  }
+
+  #handle(event: InstanceEvent): void {
+    for (const command of this.#instances.handle(event, this.#deps.clock.now()))
+      this.#perform(command)
+  }
+
+  #perform(command: InstanceCommand): void {
+    switch (command.type) {
+      case 'fetch_file':
+        void this.#fetch(command.load)
+        return
+      case 'abandon_fetch':
+        this.#fetches.get(command.instanceId)?.abort()
+        this.#fetches.delete(command.instanceId)
+        return
+      case 'start_engine':
+        this.#start(command.engine, command.model)
+        return
+      case 'close_engine':
+        void this.#close(command.engine)
+        return
+      case 'run_job':
+        this.#engines.get(command.engine)?.run(command.job)
+        return
+      case 'cancel_job':
+        this.#engines.get(command.engine)?.cancel(command.stream, command.attempt)
+        return
+      case 'say':
+        this.#deps.say(command.message)
+        return
+      case 'log':
+        this.#deps.log[command.level](command.text)
+    }
+  }
+
+  async #fetch(load: Load): Promise<void> {
+    const { instanceId } = load
+    const abort = new AbortController()
+    this.#fetches.set(instanceId, abort)
+    const onProgress = (progress: number) =>
+      this.#handle({ type: 'file_progress', instanceId, progress })
+    const found = await this.#deps.modelFiles.obtain(load, onProgress, abort.signal)
+    // Abandoned: what came of it concerns nobody, least of all a newer load of the same instance.
+    if (this.#fetches.get(instanceId) !== abort || abort.signal.aborted) return
+    this.#fetches.delete(instanceId)
+    if ('path' in found) {
+      const availableBytes = this.#deps.availableBytes()
+      this.#handle({ type: 'file_ready', instanceId, path: found.path, availableBytes })
+    } else this.#handle({ type: 'file_failed', instanceId, error: found })
+  }
+
+  #start(number: number, model: Omit<EngineModel, 'threads'>): void {
+    const { log, startEngine, chooseThreads, sendFrame } = this.#deps
+    const threads = chooseThreads()
+    const onEvent = (event: EngineEvent) => {
+      if (event.type === 'token_frame') {
+        sendFrame(event.bytes)
+        return
+      }
+      if (!this.#engines.has(number)) return
+      if (event.type === 'died') this.#engines.delete(number)
+      this.#handle({ type: 'engine', engine: number, word: event })
+    }
+    const engine = startEngine({ ...model, threads }, onEvent)
+    this.#engines.set(number, engine)
+    log.info({ model: model.modelPath, threads, pid: engine.pid }, 'worker started')
+  }
+
+  async #close(number: number): Promise<void> {
+    const engine = this.#engines.get(number)
+    this.#engines.delete(number)
+    await engine?.close()
+    this.#handle({ type: 'engine_closed', engine: number })
+  }
+}

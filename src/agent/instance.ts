@@ -1,0 +1,94 @@
+import type { Instant } from '../clock.ts'
+import type { InstanceState } from '../protocol/agent-message.ts'
+import type { Failure } from '../protocol/errors.ts'
+import type { Assign, Load } from '../protocol/server-message.ts'
+import { agentLimits } from './agent-limits.ts'
+
+/** Where one instance stands, with what only exists there. */
+export type Phase =
+  | { readonly name: 'fetching'; readonly progress: number | null }
+  | {
+      readonly name: 'starting'
+      readonly engine: number
+      readonly path: string
+      readonly progress: number | null
+    }
+  | {
+      readonly name: 'ready'
+      readonly engine: number
+      readonly path: string
+      readonly contextTokens: number
+      readonly slots: number
+      readonly loadMs: number
+    }
+  | { readonly name: 'failed'; readonly error: Failure }
+
+/** One placement of one model on this machine. */
+export type Instance = {
+  readonly load: Load
+  phase: Phase
+  /** Jobs that no slot has taken yet, oldest first. */
+  readonly waiting: Assign[]
+  /** Jobs the engine has, by `jobKey`. */
+  readonly running: Map<number, { readonly stream: number; readonly attempt: number }>
+  /** When workers died, within the window that counts. */
+  deaths: Instant[]
+}
+
+export const newInstance = (load: Load): Instance => ({
+  load,
+  phase: { name: 'fetching', progress: null },
+  waiting: [],
+  running: new Map(),
+  deaths: [],
+})
+
+/** Stream and attempt as one number (32 + 16 bits are exact in a double). */
+export const jobKey = (job: { readonly stream: number; readonly attempt: number }): number =>
+  job.stream * 65_536 + job.attempt
+
+export const engineOf = (instance: Instance): number | undefined =>
+  'engine' in instance.phase ? instance.phase.engine : undefined
+
+/** Share of a load's progress that getting the file takes; the engine's own is the rest. */
+const fetchShare = 0.8
+
+/** What the server is told about an instance. */
+export function instanceStatus({ phase }: Instance): InstanceState {
+  switch (phase.name) {
+    case 'fetching':
+      return {
+        state: 'loading',
+        progress: phase.progress === null ? null : phase.progress * fetchShare,
+      }
+    case 'starting':
+      return { state: 'loading', progress: fetchShare + (phase.progress ?? 0) * (1 - fetchShare) }
+    case 'ready': {
+      const { contextTokens, slots, loadMs } = phase
+      return { state: 'ready', contextTokens, slots, loadMs }
+    }
+    case 'failed':
+      return { state: 'failed', error: phase.error }
+  }
+}
+
+/**
+ * Whether a model may be loaded at all: its file and the headroom must fit into memory. Weights are mapped from the
+ * file, and the system counts mapped pages as available, so those of the models that are loaded already are taken off.
+ * @param loadedBytes sizes of the other models that are in memory, added up
+ */
+export function memoryRefusal(
+  sizeBytes: number,
+  availableBytes: number,
+  loadedBytes: number,
+): Failure | undefined {
+  const neededBytes = sizeBytes + agentLimits.memoryHeadroomBytes
+  const freeBytes = Math.max(0, availableBytes - loadedBytes)
+  if (neededBytes <= freeBytes) return undefined
+  return {
+    code: 'out_of_memory',
+    message: `the model needs ${mb(neededBytes)} of memory and ${mb(freeBytes)} are free`,
+  }
+}
+
+const mb = (bytes: number): string => `${Math.round(bytes / 1024 ** 2)} MB`

@@ -1,0 +1,191 @@
+import { rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { ModelManifest, ModelSource } from '../models/manifest.ts'
+import type { Failure } from '../protocol/errors.ts'
+import { limits } from '../protocol/limits.ts'
+import { download, type DownloadRequest } from './download.ts'
+import { FileHashes, hashFile } from './file-hashes.ts'
+import type { Identity } from './state-dir.ts'
+import type { Timers } from './timers.ts'
+
+/** What a model needs to be found: a part of `Load`. */
+export type Wanted = { readonly manifest: ModelManifest; readonly sources: readonly ModelSource[] }
+
+export type ModelFilesDeps = {
+  readonly modelsDir: string
+  readonly identity: Pick<Identity, 'agentId' | 'origin' | 'apiKey'>
+  readonly caPem: string
+  readonly timers: Timers
+  readonly log: Logger
+}
+
+type Found = { readonly path: string } | Failure
+
+/** One search for one file, however many wait for it. */
+type Search = {
+  readonly abort: AbortController
+  readonly listeners: Set<(ratio: number) => void>
+  readonly found: Promise<Found>
+}
+
+/**
+ * Gets model files: from a place on this machine, from the models folder, or by download. Only a file whose SHA-256 is
+ * the manifest's is ever handed out.
+ */
+export class ModelFiles {
+  readonly #deps: ModelFilesDeps
+  readonly #hashes: FileHashes
+  readonly #searches = new Map<string, Search>()
+  /** The newest search for each file until it has ended, the given up ones included: two must not write one file. */
+  readonly #unended = new Map<string, Promise<unknown>>()
+
+  constructor(deps: ModelFilesDeps) {
+    this.#deps = deps
+    this.#hashes = new FileHashes(deps.modelsDir, deps.log)
+  }
+
+  /**
+   * @param onProgress gets the share of a download that is done, 0 to 1
+   * @param signal ends this caller's interest; the search stops when nobody waits for it any more
+   * @returns the path of a verified file, or why no source has one
+   */
+  async obtain(
+    wanted: Wanted,
+    onProgress: (ratio: number) => void,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const search = this.#searches.get(wanted.manifest.sha256) ?? this.#search(wanted)
+    // Its own function, so that two callers that pass the same one are counted as two.
+    const listener = (ratio: number) => onProgress(ratio)
+    search.listeners.add(listener)
+    const leave = () => {
+      search.listeners.delete(listener)
+      if (search.listeners.size === 0) search.abort.abort()
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      return await search.found
+    } finally {
+      signal.removeEventListener('abort', leave)
+    }
+  }
+
+  #search(wanted: Wanted): Search {
+    const { sha256 } = wanted.manifest
+    const abort = new AbortController()
+    const listeners = new Set<(ratio: number) => void>()
+    const onProgress = (ratio: number) => listeners.forEach(listener => listener(ratio))
+    // A search that was given up is forgotten at once: a new caller must not be handed its end.
+    const forget = () => {
+      if (this.#searches.get(sha256) === search) this.#searches.delete(sha256)
+    }
+    abort.signal.addEventListener('abort', forget)
+    const before = this.#unended.get(sha256)
+    const found = (async () => {
+      await before
+      return await this.#trySources(wanted, onProgress, abort.signal)
+    })().finally(() => {
+      forget()
+      if (this.#unended.get(sha256) === found) this.#unended.delete(sha256)
+    })
+    const search: Search = { abort, listeners, found }
+    this.#searches.set(sha256, search)
+    this.#unended.set(sha256, found)
+    return search
+  }
+
+  async #trySources(
+    { manifest, sources }: Wanted,
+    onProgress: (ratio: number) => void,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const failures: Failure[] = []
+    for (const source of sources) {
+      const found =
+        source.kind === 'path'
+          ? await this.#checkFile(source.path, manifest, signal)
+          : await this.#fromUrl(source.url, manifest, onProgress, signal)
+      if ('path' in found || signal.aborted) return found
+      failures.push(found)
+    }
+    const message = failures.map(failure => failure.message).join('; ')
+    return {
+      code: failures.at(-1)?.code ?? 'model_load_failed',
+      message: message.slice(0, limits.errorTextBytesMax / 4),
+    }
+  }
+
+  async #fromUrl(
+    url: string,
+    manifest: ModelManifest,
+    onProgress: (ratio: number) => void,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const path = join(this.#deps.modelsDir, `${manifest.sha256}.gguf`)
+    const own = await this.#checkFile(path, manifest, signal)
+    if ('path' in own || signal.aborted) return own
+    const partPath = `${path}.part`
+    const request = this.#request(url, partPath, manifest.sizeBytes)
+    if ('code' in request) return request
+    this.#deps.log.info({ model: manifest.name, sizeBytes: manifest.sizeBytes }, 'downloading')
+    const failure = await download(request, this.#deps.timers, onProgress, signal)
+    if (failure !== undefined) return failure
+    return await this.#adopt(partPath, path, manifest, signal)
+  }
+
+  /** Relative URLs are the pool's and get its key; anything else must be https and gets nothing of ours. */
+  #request(url: string, partPath: string, sizeBytes: number): DownloadRequest | Failure {
+    const { identity, caPem } = this.#deps
+    if (!URL.canParse(url, identity.origin))
+      return { code: 'model_load_failed', message: 'a source of the model is not a URL' }
+    const resolved = new URL(url, identity.origin)
+    if (resolved.protocol !== 'https:')
+      return { code: 'model_load_failed', message: 'models are fetched with https only' }
+    const headers = {
+      authorization: `Bearer ${identity.apiKey}`,
+      'x-gpupool-agent': identity.agentId,
+    }
+    const isPools = resolved.origin === identity.origin
+    return { url: resolved.href, pool: isPools ? { headers, caPem } : null, partPath, sizeBytes }
+  }
+
+  /** A downloaded file gets its name only when its bytes are right; wrong ones are deleted. */
+  async #adopt(
+    partPath: string,
+    path: string,
+    manifest: ModelManifest,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    try {
+      if ((await hashFile(partPath, signal)) !== manifest.sha256) {
+        await rm(partPath, { force: true })
+        const message = 'the downloaded file is not the model: its SHA-256 differs'
+        return { code: 'model_file_invalid', message }
+      }
+      await rename(partPath, path)
+      return { path }
+    } catch (error) {
+      return unreadable(error, signal)
+    }
+  }
+
+  /** Whether a regular file of the right size and hash lies at a path. Size first: it rules most mistakes out at once. */
+  async #checkFile(path: string, manifest: ModelManifest, signal: AbortSignal): Promise<Found> {
+    try {
+      const facts = await stat(path)
+      if (!facts.isFile() || facts.size !== manifest.sizeBytes)
+        return { code: 'model_file_invalid', message: `${path} is another file` }
+      if ((await this.#hashes.of(path, signal)) === manifest.sha256) return { path }
+      return { code: 'model_file_invalid', message: `${path} is another file: its SHA-256 differs` }
+    } catch (error) {
+      return unreadable(error, signal)
+    }
+  }
+}
+
+function unreadable(error: unknown, signal: AbortSignal): Failure {
+  if (signal.aborted) return { code: 'cancelled', message: 'nobody waits for the file any more' }
+  const message = error instanceof Error ? error.message : String(error)
+  return { code: 'model_load_failed', message }
+}

@@ -1,0 +1,362 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { systemClock, wallClock, type Clock } from '../clock.ts'
+import type { AgentMessage } from '../protocol/agent-message.ts'
+import { decodeFromAgent, encodeServerMessage, type Refusal } from '../protocol/codec.ts'
+import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
+import type { Load, ServerMessage } from '../protocol/server-message.ts'
+import { encodeTokenFrame, type TokenFrame } from '../protocol/token-frame.ts'
+import { generateAgentKey } from './agent-keys.ts'
+import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
+import type { Engine, EngineEvent, EngineJob } from './engine/engine.ts'
+import { askStatus, localControlPath } from './local-control.ts'
+import { startAgent, type Announcement, type RunningAgent } from './run.ts'
+import { prepareStateDir } from './state-dir.ts'
+import { processTimers, type Timers } from './timers.ts'
+
+type Said = AgentMessage | TokenFrame | Refusal
+type Socket = Bun.ServerWebSocket<undefined>
+
+/** Things that arrive one after the other and can be waited for. */
+class Inbox<Item> {
+  readonly #items: Item[] = []
+  #wake = () => {}
+
+  put(item: Item): void {
+    this.#items.push(item)
+    this.#wake()
+  }
+  async next(): Promise<Item> {
+    while (this.#items.length === 0) await new Promise<void>(resolve => (this.#wake = resolve))
+    return this.#items.shift()!
+  }
+  /** The next one of a type; others before it are thrown away. */
+  async until<Type extends string>(type: Type): Promise<Extract<Item, { readonly type: Type }>> {
+    for (;;) {
+      const item = await this.next()
+      if (Reflect.get(item as object, 'type') === type)
+        return item as Extract<Item, { readonly type: Type }>
+    }
+  }
+}
+
+/** A server that speaks the protocol over TLS: it challenges by itself, the test says the rest. */
+class TestServer {
+  readonly said = new Inbox<Said>()
+  readonly closings = new Inbox<{ code: number; reason: string }>()
+  readonly #sockets = new Inbox<Socket>()
+  readonly #server: Bun.Server<undefined>
+
+  constructor(tls: { cert: string; key: string }) {
+    this.#server = Bun.serve<undefined>({
+      hostname: '127.0.0.1',
+      port: 0,
+      tls,
+      fetch: (request, self) =>
+        self.upgrade(request) ? undefined : new Response('', { status: 400 }),
+      websocket: {
+        open: socket => {
+          this.#sockets.put(socket)
+          const challenge = { type: 'challenge', nonce: 'bm9uY2U=', versions: [1], features: [] }
+          socket.sendText(encodeServerMessage(challenge as ServerMessage))
+        },
+        message: (_, data) => this.said.put(decodeFromAgent(data)),
+        close: (_, code, reason) => this.closings.put({ code, reason }),
+      },
+    })
+  }
+
+  get port(): number {
+    return this.#server.port ?? 0
+  }
+
+  /** Waits for an agent and lets it in. */
+  async admit(adminState: 'active' | 'draining' = 'active') {
+    const socket = await this.#sockets.next()
+    const hello = await this.said.until('hello')
+    const send = (message: ServerMessage) => void socket.sendText(encodeServerMessage(message))
+    send({
+      type: 'welcome',
+      version: 1,
+      features: [],
+      heartbeatIntervalMs: 30_000,
+      name: 'desk',
+      adminState,
+    })
+    return { hello, send, close: () => socket.close(1001, 'test') }
+  }
+
+  async refuse(retryAfterMs: number | null): Promise<void> {
+    const socket = await this.#sockets.next()
+    await this.said.until('hello')
+    const error = { code: 'unauthorized', message: 'revoked' }
+    socket.sendText(encodeServerMessage({ type: 'refused', error, retryAfterMs }))
+  }
+
+  async stop(): Promise<void> {
+    await this.#server.stop(true)
+  }
+}
+
+/** Stands where an engine stands; the test speaks for the worker. */
+class FakeEngine implements Engine {
+  readonly pid = 4711
+  readonly jobs = new Inbox<EngineJob>()
+  readonly cancelled = new Inbox<{ stream: number; attempt: number }>()
+  closed = false
+  readonly tell: (event: EngineEvent) => void
+
+  constructor(tell: (event: EngineEvent) => void) {
+    this.tell = tell
+  }
+  run(job: EngineJob): void {
+    this.jobs.put(job)
+  }
+  cancel(stream: number, attempt: number): void {
+    this.cancelled.put({ stream, attempt })
+  }
+  async close(): Promise<void> {
+    this.closed = true
+  }
+}
+
+let authority: TestAuthority
+let server: TestServer
+let dir = ''
+let agents: RunningAgent[] = []
+let engines = new Inbox<FakeEngine>()
+let announcements = new Inbox<Announcement>()
+/** The wait before the second attempt (1 s less 30 %) is skipped by moving the clock; other timers are the process's. */
+let skippedMs = 0
+const clock: Clock = { now: () => systemClock.now() + skippedMs }
+const timers: Timers = {
+  after(ms, callback) {
+    if (ms < 600 || ms > 700) return processTimers.after(ms, callback)
+    skippedMs += ms
+    return processTimers.after(0, callback)
+  },
+}
+
+beforeAll(async () => {
+  authority = await createTestAuthority()
+})
+beforeEach(async () => {
+  server = new TestServer(await authority.issue('127.0.0.1'))
+  dir = mkdtempSync(join(tmpdir(), 'gpupool-run-'))
+  prepareStateDir(dir)
+  engines = new Inbox()
+  announcements = new Inbox()
+})
+afterEach(async () => {
+  for (const agent of agents) agent.stop()
+  await Promise.all(agents.map(agent => agent.ended))
+  agents = []
+  await server.stop()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+const modelPath = join(import.meta.dir, 'run.test.ts')
+const agentId = newAgentId()
+
+async function start(): Promise<RunningAgent> {
+  const agent = await startAgent({
+    dir,
+    enrolment: {
+      identity: {
+        agentId,
+        origin: 'https://127.0.0.1:1',
+        controlPort: server.port,
+        caFingerprint: authority.caFingerprint,
+        apiKey: 'gpt_agt_key',
+        name: 'desk',
+        region: 'eu',
+      },
+      privateKeyPem: generateAgentKey(),
+      caPem: authority.caPem,
+    },
+    inventory: {
+      hostname: 'desk',
+      os: 'linux',
+      arch: 'x64',
+      memoryTotalMb: 16_000,
+      cpu: { name: 'cpu', physicalCores: 2, logicalCores: 2, features: [] },
+      gpus: [],
+    },
+    probe: { inventory: async () => ({ gpus: [], problems: [] }), readings: async () => [] },
+    startEngine: (_, onEvent) => {
+      const engine = new FakeEngine(onEvent)
+      engines.put(engine)
+      return engine
+    },
+    chosenThreads: 1,
+    clock,
+    wallClock,
+    timers,
+    random: () => 0,
+    log: pino({ level: 'silent' }),
+    announce: announcement => announcements.put(announcement),
+  })
+  agents.push(agent)
+  return agent
+}
+
+async function loadOf(): Promise<Load> {
+  const bytes = await Bun.file(modelPath).bytes()
+  return {
+    type: 'load',
+    instanceId: newInstanceId(),
+    manifest: {
+      name: 'demo',
+      sha256: new Bun.CryptoHasher('sha256').update(bytes).digest('hex'),
+      sizeBytes: bytes.length,
+      architecture: 'llama',
+      quantisation: null,
+      contextTokensTrained: 512,
+      chatTemplateSha256: null,
+    },
+    sources: [{ kind: 'path', path: modelPath }],
+    contextTokens: 64,
+    slots: 1,
+  }
+}
+
+const assignOf = (load: Load, stream: number): ServerMessage => ({
+  type: 'assign',
+  jobId: newJobId(),
+  stream,
+  attempt: 0,
+  instanceId: load.instanceId,
+  chat: {
+    messages: [{ role: 'user', content: 'hi' }],
+    tools: [],
+    sampling: { temperature: 0, topP: 1, seed: 1 },
+    maxTokens: 8,
+    stop: [],
+    renderTimeMs: 0,
+  },
+  continuation: null,
+})
+
+/** Online, one model ready. */
+async function loaded() {
+  await start()
+  const session = await server.admit()
+  const load = await loadOf()
+  session.send(load)
+  const engine = await engines.next()
+  engine.tell({ type: 'ready', contextTokens: 64, slots: 1, loadMs: 5 })
+  for (;;) {
+    const { status } = await server.said.until('instance')
+    if (status.state === 'ready') return { session, load, engine }
+  }
+}
+
+describe('a running agent', () => {
+  test('introduces itself, comes online, says so, and sends a heartbeat at once', async () => {
+    await start()
+    const { hello } = await server.admit()
+    expect(hello).toMatchObject({ agentId, apiKey: 'gpt_agt_key', region: 'eu', streams: [] })
+    expect(await announcements.next()).toEqual({
+      event: 'online',
+      agentId,
+      server: `wss://127.0.0.1:${server.port}`,
+    })
+    expect(await server.said.until('heartbeat')).toMatchObject({
+      sequence: 1,
+      agent_id: agentId,
+      status: 'available',
+    })
+  })
+
+  test('runs a job: started, token frames as the worker made them, finished, in this order', async () => {
+    const { session, load, engine } = await loaded()
+    session.send(assignOf(load, 5))
+    expect(await engine.jobs.next()).toMatchObject({ stream: 5, attempt: 0 })
+    const promptSha256 = 'a'.repeat(64)
+    engine.tell({ type: 'started', stream: 5, attempt: 0, promptTokens: 3, promptSha256 })
+    const frame = {
+      stream: 5,
+      attempt: 0,
+      choice: 0,
+      index: 0,
+      tokenId: 17,
+      segments: [{ kind: 'answer', text: 'é' }],
+    } as const
+    engine.tell({ type: 'token_frame', bytes: encodeTokenFrame(frame) })
+    engine.tell({ type: 'finished', stream: 5, attempt: 0, reason: 'stop', tokens: 1 })
+    const words = [
+      await server.said.until('started'),
+      await server.said.next(),
+      await server.said.next(),
+    ]
+    expect(words).toMatchObject([
+      { type: 'started', promptTokens: 3 },
+      { type: 'token', ...frame },
+      { type: 'finished', stream: 5, tokens: 1 },
+    ])
+  })
+
+  test('survives its worker: the job fails, the model comes back', async () => {
+    const { session, load, engine } = await loaded()
+    session.send(assignOf(load, 6))
+    await engine.jobs.next()
+    const error = { code: 'worker_died', message: 'gone' } as const
+    engine.tell({ type: 'died', error, exit: 'SIGKILL' })
+    expect(await server.said.until('failed')).toMatchObject({
+      stream: 6,
+      error: { code: 'worker_died' },
+    })
+    const second = await engines.next()
+    second.tell({ type: 'ready', contextTokens: 64, slots: 1, loadMs: 5 })
+    session.send(assignOf(load, 7))
+    expect(await second.jobs.next()).toMatchObject({ stream: 7 })
+  })
+
+  test('that loses its server cancels its jobs, comes back, and still has its models', async () => {
+    const { session, load, engine } = await loaded()
+    session.send(assignOf(load, 8))
+    await engine.jobs.next()
+    await announcements.next()
+    session.close()
+    expect(await engine.cancelled.next()).toEqual({ stream: 8, attempt: 0 })
+    expect(await announcements.next()).toEqual({ event: 'offline', reason: 'test (code 1001)' })
+    const { hello } = await server.admit('draining')
+    expect(hello.instances).toMatchObject([
+      { instanceId: load.instanceId, status: { state: 'ready' } },
+    ])
+    expect(await server.said.until('heartbeat')).toMatchObject({
+      status: 'draining',
+      models_loaded: ['demo'],
+    })
+  })
+
+  test('tells its owner how it is', async () => {
+    const { load } = await loaded()
+    expect(await askStatus(localControlPath(dir))).toMatchObject({
+      pid: process.pid,
+      connection: 'online',
+      slots: 1,
+      busySlots: 0,
+      instances: [{ instanceId: load.instanceId, model: 'demo', state: 'ready' }],
+    })
+  })
+
+  test('that is stopped says goodbye, ends its workers, and ends with 0', async () => {
+    const { engine } = await loaded()
+    const agent = agents[0]!
+    agent.stop()
+    expect(await agent.ended).toBe(0)
+    expect(engine.closed).toBe(true)
+    expect(await server.closings.next()).toEqual({ code: 1001, reason: 'the agent stops' })
+    expect(await askStatus(localControlPath(dir))).toBeUndefined()
+  })
+
+  test('that is refused for good ends with 3', async () => {
+    const agent = await start()
+    await server.refuse(null)
+    expect(await agent.ended).toBe(3)
+  })
+})

@@ -1,0 +1,275 @@
+import os from 'node:os'
+import type { Logger } from 'pino'
+import type { Clock } from '../clock.ts'
+import { readMemory } from '../gpu/machine.ts'
+import type { GpuProbe } from '../gpu/probe.ts'
+import { encodeAgentMessage } from '../protocol/codec.ts'
+import type { Inventory } from '../protocol/gpu.ts'
+import { agentLimits } from './agent-limits.ts'
+import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
+import { Connection } from './connection.ts'
+import type { StartEngine } from './engine/engine.ts'
+import { buildHeartbeat, countSlots } from './heartbeat.ts'
+import { buildHello } from './hello.ts'
+import { InstanceHost } from './instance-host.ts'
+import { instanceStatus } from './instance.ts'
+import { localControlPath, serveLocalControl, type AgentStatus } from './local-control.ts'
+import { ModelFiles } from './model-files.ts'
+import { ReadingsSampler } from './readings-sampler.ts'
+import { SleepWatch } from './sleep-watch.ts'
+import { software } from './software.ts'
+import { modelsDirOf, type Enrolment } from './state-dir.ts'
+import { chooseThreads } from './threads.ts'
+import type { Timers } from './timers.ts'
+import { Transport } from './transport.ts'
+
+/** What the agent says to the program that started it: one JSON line each on stdout. */
+export type Announcement =
+  | { readonly event: 'online'; readonly agentId: string; readonly server: string }
+  | { readonly event: 'offline'; readonly reason: string }
+
+export type AgentDeps = {
+  readonly dir: string
+  readonly enrolment: Enrolment
+  readonly inventory: Inventory
+  readonly probe: GpuProbe
+  readonly startEngine: StartEngine
+  /** GPUPOOL_AGENT_THREADS; null: measured. */
+  readonly chosenThreads: number | null
+  readonly clock: Clock
+  readonly wallClock: Clock
+  readonly timers: Timers
+  /** Drawn from [0, 1). */
+  readonly random: () => number
+  readonly log: Logger
+  readonly announce: (announcement: Announcement) => void
+}
+
+export type RunningAgent = {
+  /** Resolves with the exit code: 0 after `stop`, 3 when the pool refused this agent for good. */
+  readonly ended: Promise<number>
+  stop(): void
+}
+
+export const exitCodeRefused = 3
+
+/**
+ * Starts the agent: local control, device readings, and the connection that never gives up.
+ * @throws StateError when the local control socket cannot be made
+ */
+export async function startAgent(deps: AgentDeps): Promise<RunningAgent> {
+  const agent = new Agent(deps)
+  await agent.start()
+  return agent
+}
+
+/** Wires the pure parts to sockets, timers and processes. Decides nothing itself. */
+class Agent implements RunningAgent {
+  readonly #deps: AgentDeps
+  readonly #connection = new Connection()
+  readonly #transport: Transport
+  readonly #host: InstanceHost
+  readonly #sampler: ReadingsSampler
+  readonly #sleepWatch: SleepWatch
+  readonly #startedAt: number
+  readonly #ended = Promise.withResolvers<number>()
+  readonly #server: string
+  #closeControl: () => void = () => {}
+  #cancelTick: () => void = () => {}
+  #cancelSleepCheck: () => void = () => {}
+  #stopping = false
+
+  constructor(deps: AgentDeps) {
+    const { clock, wallClock, timers, enrolment, log } = deps
+    const { identity, caPem } = enrolment
+    this.#deps = deps
+    this.#startedAt = clock.now()
+    this.#server = `wss://${new URL(identity.origin).hostname}:${identity.controlPort}`
+    this.#sleepWatch = new SleepWatch(wallClock.now(), clock.now())
+    this.#sampler = new ReadingsSampler(deps.probe, deps.inventory.gpus, clock, timers)
+    this.#transport = new Transport({
+      url: `${this.#server}/agent`,
+      caPem,
+      timers,
+      onEvent: event => this.#handle(event),
+    })
+    this.#host = new InstanceHost({
+      clock,
+      log,
+      startEngine: deps.startEngine,
+      modelFiles: new ModelFiles({
+        modelsDir: modelsDirOf(deps.dir),
+        identity,
+        caPem,
+        timers,
+        log,
+      }),
+      chooseThreads: () =>
+        chooseThreads({
+          ...deps.inventory.cpu,
+          chosen: deps.chosenThreads,
+          loadAverage: os.loadavg()[0] ?? 0,
+        }),
+      availableBytes: () => readMemory().availableBytes,
+      say: message => this.#handle({ type: 'say', message }),
+      sendFrame: bytes => {
+        if (this.#connection.onlineSocket !== undefined) this.#transport.send(bytes)
+      },
+    })
+  }
+
+  get ended(): Promise<number> {
+    return this.#ended.promise
+  }
+
+  async start(): Promise<void> {
+    const control = await serveLocalControl(localControlPath(this.#deps.dir), () => this.#status())
+    this.#closeControl = () => control.close()
+    void this.#sampler.start()
+    this.#watchSleep()
+    this.#handle({ type: 'start' })
+  }
+
+  stop(): void {
+    void this.#stop(0)
+  }
+
+  #handle(event: ConnectionEvent): void {
+    const { clock, random } = this.#deps
+    for (const command of this.#connection.handle(event, clock.now(), random()))
+      this.#perform(command)
+    if (event.type !== 'say') this.#scheduleTick()
+  }
+
+  #scheduleTick(): void {
+    this.#cancelTick()
+    const { dueAt } = this.#connection
+    if (dueAt === null) return
+    const { clock, timers } = this.#deps
+    this.#cancelTick = timers.after(dueAt - clock.now(), () => this.#handle({ type: 'tick' }))
+  }
+
+  #watchSleep(): void {
+    const { clock, wallClock, timers } = this.#deps
+    this.#cancelSleepCheck = timers.after(agentLimits.sleepCheckIntervalMs, () => {
+      if (this.#sleepWatch.check(wallClock.now(), clock.now()) > 0) this.#handle({ type: 'woke' })
+      this.#watchSleep()
+    })
+  }
+
+  #perform(command: ConnectionCommand): void {
+    const { log, announce, enrolment } = this.#deps
+    switch (command.type) {
+      case 'open_socket':
+        this.#transport.open(command.socket)
+        return
+      case 'close_socket':
+        this.#transport.close(command.socket, command.code, command.reason)
+        return
+      case 'send':
+        this.#transport.send(encodeAgentMessage(command.message))
+        return
+      case 'send_hello':
+        this.#sendHello(command)
+        return
+      case 'send_heartbeat':
+        this.#sendHeartbeat(command)
+        return
+      case 'deliver':
+        this.#host.order(command.order)
+        return
+      case 'online':
+        log.info({ server: this.#server, ...command.welcome }, 'online')
+        announce({
+          event: 'online',
+          agentId: enrolment.identity.agentId,
+          server: this.#server,
+        })
+        this.#host.connected(command.welcome.adminState === 'draining')
+        return
+      case 'offline':
+        log.warn({ reason: command.reason }, 'offline')
+        announce({ event: 'offline', reason: command.reason })
+        this.#host.disconnected()
+        return
+      case 'retry': {
+        const seconds = Math.round((command.at - this.#deps.clock.now()) / 100) / 10
+        log.info({ reason: command.reason, seconds }, 'not connected; trying again')
+        return
+      }
+      case 'refused_for_good':
+        log.fatal(`the pool refuses this agent for good: ${command.error.message}`)
+        void this.#stop(exitCodeRefused)
+        return
+      case 'log':
+        log[command.level](command.text)
+    }
+  }
+
+  #sendHello(challenge: { readonly nonce: string; readonly version: number }): void {
+    const { enrolment, inventory } = this.#deps
+    const facts = { inventory, instances: this.#host.reports }
+    const { nonce, version } = challenge
+    this.#transport.send(encodeAgentMessage(buildHello(enrolment, { nonce, version }, facts)))
+  }
+
+  #sendHeartbeat({
+    sequence,
+    networkLatencyMs,
+  }: Extract<ConnectionCommand, { type: 'send_heartbeat' }>): void {
+    const heartbeat = buildHeartbeat({
+      agentId: this.#deps.enrolment.identity.agentId,
+      sequence,
+      networkLatencyMs,
+      draining: this.#host.draining,
+      held: this.#host.held,
+      readings: this.#sampler.readings,
+    })
+    this.#transport.send(encodeAgentMessage(heartbeat))
+  }
+
+  async #stop(exitCode: number): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    this.#handle({ type: 'stop' })
+    this.#cancelSleepCheck()
+    this.#sampler.stop()
+    this.#closeControl()
+    const { timers } = this.#deps
+    const late = Promise.withResolvers<void>()
+    const cancelLate = timers.after(agentLimits.shutdownTimeoutMs, late.resolve)
+    const orderly = Promise.all([this.#host.close(), this.#transport.goodbyesSaid()])
+    await Promise.race([orderly, late.promise])
+    cancelLate()
+    this.#ended.resolve(exitCode)
+  }
+
+  #status(): AgentStatus {
+    const { enrolment, inventory, clock } = this.#deps
+    const { state } = this.#connection
+    return {
+      pid: process.pid,
+      version: software.version,
+      agentId: enrolment.identity.agentId,
+      name: enrolment.identity.name,
+      server: this.#server,
+      connection: state.name,
+      detail: 'reason' in state ? state.reason : null,
+      draining: this.#host.draining,
+      uptimeSeconds: Math.round((clock.now() - this.#startedAt) / 1_000),
+      ...countSlots(this.#host.held),
+      instances: this.#host.held.map(instance => {
+        const status = instanceStatus(instance)
+        return {
+          instanceId: instance.load.instanceId,
+          model: instance.load.manifest.name,
+          state: status.state,
+          detail: status.state === 'failed' ? status.error.message : null,
+          jobsRunning: instance.running.size,
+          jobsWaiting: instance.waiting.length,
+        }
+      }),
+      gpus: inventory.gpus.map(gpu => gpu.name),
+    }
+  }
+}
