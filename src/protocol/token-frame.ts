@@ -6,7 +6,7 @@ import { limits } from './limits.ts'
  * Layout (little-endian):
  *
  *     0  u8   frame type, 1
- *     1  u8   flags: bit 0 = a token id is present (else: text that was held back and is released at the end)
+ *     1  u8   flags: bit 0 = a token id is present (else: only text, see below)
  *     2  u16  attempt
  *     4  u32  stream
  *     8  u16  choice
@@ -17,8 +17,9 @@ import { limits } from './limits.ts'
  *     …  0+ bytes for future use, ignored
  *
  * Ids go out at once, also while their text is held back (an unfinished UTF-8 character, a possible stop string), so
- * a frame often has no segment. One token can release several segments, for example the end of the reasoning and the
- * beginning of the answer.
+ * a frame often has no segment. A frame without a token carries text that is released without one: what was held back
+ * when the answer ends, or what a continuation still owes the client before it goes on. One token can release several
+ * segments, for example the end of the reasoning and the beginning of the answer.
  */
 export type TokenFrame = {
   readonly type: 'token'
@@ -27,7 +28,7 @@ export type TokenFrame = {
   readonly choice: number
   /** Position of the token in the answer, from 0. Without a token: the number of tokens before. */
   readonly index: number
-  /** Null: no token, only text that had been held back. */
+  /** Null: no token, only text. */
   readonly tokenId: number | null
   readonly segments: readonly Segment[]
 }

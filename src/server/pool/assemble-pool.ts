@@ -1,8 +1,9 @@
 import type { Clock } from '../../clock.ts'
+import { recordRequestEnd } from '../api/request-log.ts'
 import { errorFields, type Log } from '../log.ts'
 import { Metrics } from '../metrics.ts'
 import type { PoolAdmin } from '../pool-admin.ts'
-import type { RequestRecord, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { Catalogue } from './catalogue.ts'
 import { ConnectedAgents } from './connected-agents.ts'
 import { Dispatcher } from './dispatcher.ts'
@@ -35,10 +36,7 @@ export async function assemblePool({ clock, log, store, createJoinLink }: PoolDe
     reliabilityOf: id => dispatcher.scheduler.agent(id)?.reliability,
     setReliability: (agentId, reliability) =>
       dispatcher.schedule({ type: 'reliability', agentId, reliability }),
-    onEnded: record => {
-      metrics.requestEnded(record)
-      logRequest(log, record)
-    },
+    onEnded: record => recordRequestEnd({ log, metrics }, record),
     onError: error => log.error('usage could not be stored', errorFields(error)),
   })
   const dispatcher: Dispatcher = new Dispatcher({ clock, catalogue, settlement, agents })
@@ -61,23 +59,4 @@ export async function assemblePool({ clock, log, store, createJoinLink }: PoolDe
 async function forgetFormerConnections(store: Store): Promise<void> {
   for (const agent of await store.listAgents())
     if (agent.status !== 'offline') await store.setAgentStatus(agent.id, 'offline')
-}
-
-function logRequest(log: Log, record: RequestRecord): void {
-  log.info('request', {
-    jobId: record.jobId,
-    keyId: record.keyId,
-    model: record.model,
-    outcome: record.outcome,
-    attempts: record.attempts,
-    promptTokens: record.promptTokens,
-    completionTokens: record.completionTokens,
-    durationMs: Math.round(record.endedAt - record.receivedAt),
-    ...(record.agentId !== null && { agentId: record.agentId }),
-    ...(record.finishReason !== null && { finishReason: record.finishReason }),
-    ...(record.errorCode !== null && { errorCode: record.errorCode }),
-    ...(record.firstTokenAt !== null && {
-      firstTokenMs: Math.round(record.firstTokenAt - record.receivedAt),
-    }),
-  })
 }

@@ -111,3 +111,14 @@ test('reliability is earned by completed requests, lost by the own failures, and
     'worker_died',
   ])
 })
+
+test('a request for an invented model leaves no row', async () => {
+  const { settlement } = setUp()
+  const error = { code: 'model_not_found', message: 'no' } as const
+  const served = { attempts: 0, firstTokenAt: null, agentId: null }
+  const heard: InferenceEvent[] = []
+  settlement.settle(request(), served, { type: 'fail', error, usage }, event => heard.push(event))
+  await settlement.drained()
+  expect(heard).toMatchObject([{ type: 'failed', error }])
+  expect(await database.store.usage()).toEqual([])
+})

@@ -52,8 +52,7 @@ export class Settlement {
     const record = requestRecord(request, served, ending, this.#deps.clock.now())
     this.#deps.onEnded(record)
     if (ending.type === 'finish' && served.agentId !== null) this.#completed(served.agentId, record)
-    const pending = this.#deps.store
-      .settleRequest(record)
+    const pending = this.#store(record)
       .then(
         () => tell(ending, onEvent),
         (error: unknown) => {
@@ -66,6 +65,12 @@ export class Settlement {
       )
       .finally(() => this.#pending.delete(pending))
     this.#pending.add(pending)
+  }
+
+  /** A request for a model that does not exist leaves no row: clients could fill the table with invented names. */
+  #store(record: RequestRecord): Promise<void> {
+    if (record.errorCode === 'model_not_found') return Promise.resolve()
+    return this.#deps.store.settleRequest(record)
   }
 
   /** Puts an attempt's failure on the agent's record. @returns it with a code that this build knows */

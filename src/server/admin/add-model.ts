@@ -1,0 +1,131 @@
+import { isAbsolute } from 'node:path'
+import type { Clock } from '../../clock.ts'
+import { isModelName } from '../../models/manifest.ts'
+import { limits } from '../../protocol/limits.ts'
+import type { FieldReader, JsonObject } from '../api/field-reader.ts'
+import { isFailure, type ApiFailure } from '../http-error.ts'
+import type { PoolAdmin } from '../pool-admin.ts'
+import type { ModelRecord, Store } from '../store/store.ts'
+import type { ModelFile, ModelLibrary } from './model-library.ts'
+
+/** What a slot gets when nothing is said: enough for a chat, small enough for a laptop. */
+export const contextTokensDefault = 8_192
+export const slotsDefault = 4
+const contextTokensMax = 16 * 1024 * 1024
+
+export type ModelInput = {
+  readonly name: string
+  readonly source: { readonly kind: 'path' | 'url'; readonly location: string }
+  readonly contextTokens: number | null
+  readonly slots: number | null
+}
+
+export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput {
+  const name = read.requiredString(body['name'], 'name', Infinity)
+  if (!isModelName(name))
+    read.fail(
+      'name',
+      "Invalid 'name': up to 128 letters, digits and ._:/- are allowed, the first a letter or digit.",
+    )
+  return {
+    name,
+    source: parseSource(read.requiredString(body['source'], 'source', 4_096), read),
+    contextTokens: read.integer(body['contextTokens'], 'contextTokens', 1, contextTokensMax),
+    slots: read.integer(body['slots'], 'slots', 1, limits.slotsPerInstanceMax),
+  }
+}
+
+function parseSource(source: string, read: FieldReader): ModelInput['source'] {
+  if (!/^[a-z][a-z0-9+.-]+:/i.test(source) || /^[a-z]:\\/i.test(source)) {
+    if (!isAbsolute(source))
+      read.fail('source', "Invalid 'source': expected an absolute path or an https URL.")
+    return { kind: 'path', location: source }
+  }
+  const url = URL.parse(source)
+  // Plain http only where nobody can be in between.
+  const here = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+  if (url?.protocol !== 'https:' && !(url?.protocol === 'http:' && here))
+    read.fail('source', "Invalid 'source': a URL must begin with https://.")
+  return { kind: 'url', location: source }
+}
+
+export type AddModelDeps = {
+  readonly store: Store
+  readonly poolAdmin: PoolAdmin
+  readonly library: ModelLibrary
+  readonly clock: Clock
+}
+
+/**
+ * Puts a model into the catalogue. Adding the same file under the same name again changes nothing.
+ * @returns the model and whether it is new; a failure when the file is no model or the name means something else
+ */
+export async function addModel(
+  { store, poolAdmin, library, clock }: AddModelDeps,
+  input: ModelInput,
+  signal: AbortSignal,
+): Promise<{ readonly record: ModelRecord; readonly isNew: boolean } | ApiFailure> {
+  const { kind, location } = input.source
+  const file = await (kind === 'path'
+    ? library.fromPath(location)
+    : library.fromUrl(location, signal))
+  if (isFailure(file)) return file
+  const existing = await store.getModel(input.name)
+  if (existing !== undefined) return compareWithExisting(existing, input, file)
+  const { contextTokensTrained } = file.description
+  if ((input.contextTokens ?? 0) > contextTokensTrained)
+    return {
+      code: 'invalid_request',
+      message: `The model was trained for a context of ${contextTokensTrained} tokens; a larger one gives nonsense.`,
+      param: 'contextTokens',
+    }
+  const record: ModelRecord = {
+    manifest: { ...file.description, name: input.name },
+    source: { kind: 'path', path: file.path },
+    contextTokens: input.contextTokens ?? Math.min(contextTokensTrained, contextTokensDefault),
+    slots: input.slots ?? slotsDefault,
+    addedAt: clock.now(),
+  }
+  if (!(await store.addModel(record))) return nameTaken(input.name)
+  await poolAdmin.catalogueChanged()
+  return { record, isNew: true }
+}
+
+function compareWithExisting(
+  existing: ModelRecord,
+  { name, contextTokens, slots }: ModelInput,
+  file: ModelFile,
+): { readonly record: ModelRecord; readonly isNew: boolean } | ApiFailure {
+  const same =
+    existing.manifest.sha256 === file.description.sha256 &&
+    (contextTokens ?? existing.contextTokens) === existing.contextTokens &&
+    (slots ?? existing.slots) === existing.slots
+  return same ? { record: existing, isNew: false } : nameTaken(name)
+}
+
+const nameTaken = (name: string): ApiFailure => ({
+  code: 'conflict',
+  message: `${name} is another file or has other settings; remove it first, or choose another name.`,
+  param: 'name',
+})
+
+/** Takes a model out of the catalogue and off all agents. @returns false when there is no such model */
+export async function removeModel(
+  { store, poolAdmin, library }: Omit<AddModelDeps, 'clock'>,
+  name: string,
+): Promise<boolean> {
+  const record = await store.getModel(name)
+  if (record === undefined) return false
+  await poolAdmin.unloadModel(name)
+  if (!(await store.removeModel(name))) return false
+  await poolAdmin.catalogueChanged()
+  const { source } = record
+  if (source.kind === 'path') {
+    const others = await store.listModels()
+    const used = others.some(
+      other => other.source.kind === 'path' && other.source.path === source.path,
+    )
+    if (!used) await library.discard(source.path)
+  }
+  return true
+}

@@ -1,0 +1,87 @@
+import type { FinishReason } from '../../protocol/chat-job.ts'
+import type { Segment } from '../../protocol/token-frame.ts'
+import { errorBody, type ApiFailure } from '../http-error.ts'
+import type { TokenUsage } from '../inference.ts'
+import { parseToolCallDelta } from './tool-call-delta.ts'
+
+/** Ends a stream that went well; OpenAI's clients wait for it. */
+export const doneLine = 'data: [DONE]\n\n'
+/** A comment: clients skip it, proxies see life. */
+export const keepAliveLine = ': keep-alive\n\n'
+
+/**
+ * Writes the events of one streamed answer as OpenAI does. What is the same in every chunk is built once, so that a
+ * token costs one escape of its text and one concatenation.
+ */
+export class ChatChunkWriter {
+  readonly #head: string
+  readonly #beforeDelta: string
+  readonly #openTail: string
+  readonly #usageField: string
+
+  constructor(answer: { jobId: string; model: string; createdS: number; includeUsage: boolean }) {
+    const { jobId, model, createdS, includeUsage } = answer
+    const opening = JSON.stringify({
+      id: `chatcmpl-${jobId}`,
+      object: 'chat.completion.chunk',
+      created: createdS,
+      model,
+    }).slice(0, -1)
+    this.#head = `data: ${opening}`
+    this.#beforeDelta = `${this.#head},"choices":[{"index":0,"delta":`
+    // With usage asked for, every chunk but the last says that it has none.
+    this.#usageField = includeUsage ? ',"usage":null' : ''
+    this.#openTail = `,"logprobs":null,"finish_reason":null}]${this.#usageField}}\n\n`
+  }
+
+  /** The first chunk. An answer that begins with a tool call has no content. */
+  role(first: Segment | undefined): string {
+    const content = first?.kind === 'tool_call' ? 'null' : '""'
+    return `${this.#beforeDelta}{"role":"assistant","content":${content}}${this.#openTail}`
+  }
+
+  /** @returns null when a tool call's part is not what the protocol says */
+  segment(segment: Segment): string | null {
+    switch (segment.kind) {
+      case 'answer':
+        return `${this.#beforeDelta}{"content":${JSON.stringify(segment.text)}}${this.#openTail}`
+      case 'reasoning':
+        return `${this.#beforeDelta}{"reasoning_content":${JSON.stringify(segment.text)}}${this.#openTail}`
+      case 'tool_call':
+        return this.#toolCall(segment.text)
+    }
+  }
+
+  finish(reason: FinishReason): string {
+    return `${this.#beforeDelta}{},"logprobs":null,"finish_reason":"${reason}"}]${this.#usageField}}\n\n`
+  }
+
+  usage(usage: TokenUsage): string {
+    return `${this.#head},"choices":[],"usage":${JSON.stringify(usageBody(usage))}}\n\n`
+  }
+
+  failure(failure: ApiFailure): string {
+    return `data: ${JSON.stringify(errorBody(failure))}\n\n`
+  }
+
+  #toolCall(text: string): string | null {
+    const delta = parseToolCallDelta(text)
+    if (delta === null) return null
+    // The first part of a call has its id and name; `type` belongs there and only there.
+    const call = {
+      index: delta.index,
+      ...(delta.id === undefined ? {} : { id: delta.id, type: 'function' }),
+      function: {
+        ...(delta.name === undefined ? {} : { name: delta.name }),
+        arguments: delta.arguments,
+      },
+    }
+    return `${this.#beforeDelta}{"tool_calls":[${JSON.stringify(call)}]}${this.#openTail}`
+  }
+}
+
+export const usageBody = (usage: TokenUsage) => ({
+  prompt_tokens: usage.promptTokens,
+  completion_tokens: usage.completionTokens,
+  total_tokens: usage.promptTokens + usage.completionTokens,
+})

@@ -1,0 +1,165 @@
+import { t } from 'elysia'
+import { describeRoute, integer } from './describe-route.ts'
+
+const Message = t.Object({
+  role: t.String({ description: 'system, developer, user, assistant or tool' }),
+  content: t.Nullable(
+    t.Union([t.String(), t.Array(t.Object({ type: t.Literal('text'), text: t.String() }))]),
+  ),
+  tool_calls: t.Optional(t.Array(t.Unknown(), { description: 'Calls an assistant made before' })),
+  tool_call_id: t.Optional(t.String({ description: 'Role tool: the call this answers' })),
+})
+
+const Request = t.Object({
+  model: t.String({ description: 'A name that GET /v1/models lists' }),
+  messages: t.Array(Message, { minItems: 1 }),
+  stream: t.Optional(t.Boolean({ default: false, description: 'Server-sent events' })),
+  stream_options: t.Optional(
+    t.Object({ include_usage: t.Boolean({ description: 'A last chunk with the usage' }) }),
+  ),
+  temperature: t.Optional(
+    t.Number({ minimum: 0, maximum: 2, default: 1, description: '0 is greedy' }),
+  ),
+  top_p: t.Optional(t.Number({ minimum: 0, maximum: 1, default: 1 })),
+  max_completion_tokens: t.Optional(integer({ minimum: 1 })),
+  max_tokens: t.Optional(integer({ minimum: 1, description: 'Older name of the same' })),
+  stop: t.Optional(
+    t.Union([t.String(), t.Array(t.String(), { maxItems: 4 })], {
+      description: 'Texts that end the answer; they are not part of it',
+    }),
+  ),
+  seed: t.Optional(integer({ description: 'The same seed gives the same answer' })),
+  tools: t.Optional(
+    t.Array(
+      t.Object({
+        type: t.Literal('function'),
+        function: t.Object({
+          name: t.String(),
+          description: t.Optional(t.String()),
+          parameters: t.Optional(t.Unknown({ description: 'JSON schema' })),
+        }),
+      }),
+    ),
+  ),
+  tool_choice: t.Optional(t.Union([t.Literal('auto'), t.Literal('none')])),
+})
+
+const Answer = t.Object({
+  id: t.String(),
+  object: t.Literal('chat.completion'),
+  created: integer({ description: 'Seconds since 1970' }),
+  model: t.String(),
+  choices: t.Array(
+    t.Object({
+      index: integer(),
+      message: t.Object({
+        role: t.Literal('assistant'),
+        content: t.Nullable(t.String()),
+        refusal: t.Null(),
+        reasoning_content: t.Optional(t.String({ description: 'What the model thought first' })),
+        tool_calls: t.Optional(t.Array(t.Unknown())),
+      }),
+      logprobs: t.Null(),
+      finish_reason: t.String({ description: 'stop, length or tool_calls' }),
+    }),
+  ),
+  usage: t.Object({
+    prompt_tokens: integer(),
+    completion_tokens: integer(),
+    total_tokens: integer(),
+  }),
+})
+
+const weatherTool = {
+  type: 'function',
+  function: {
+    name: 'weather',
+    description: 'The weather in a city',
+    parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+  },
+}
+
+const chunk = (delta: object, finishReason: string | null) =>
+  `data: ${JSON.stringify({
+    id: 'chatcmpl-6fd0…',
+    object: 'chat.completion.chunk',
+    created: 1_795_000_000,
+    model: 'llama-3.1-8b-q4',
+    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
+  })}\n\n`
+
+export const chatDescription = describeRoute({
+  tag: 'Inference',
+  summary: 'Answer a chat',
+  description:
+    "OpenAI's chat completions: any OpenAI SDK works with this server's `/v1` as its base URL. With `stream: true` " +
+    'the answer comes as server-sent events. Fields that nobody here knows are ignored; known ones that cannot be ' +
+    'honoured (`n` above 1, `logprobs`, penalties, `logit_bias`, other `response_format`s, forced tools, images, ' +
+    'audio) are refused with 400.',
+  scope: 'infer',
+  body: {
+    schema: Request,
+    examples: {
+      short: {
+        model: 'llama-3.1-8b-q4',
+        messages: [{ role: 'user', content: 'Why is the sky blue?' }],
+      },
+      streamed: {
+        model: 'llama-3.1-8b-q4',
+        messages: [
+          { role: 'system', content: 'Answer in one sentence.' },
+          { role: 'user', content: [{ type: 'text', text: 'Why is the sky blue?' }] },
+        ],
+        stream: true,
+        stream_options: { include_usage: true },
+        temperature: 0.7,
+        seed: 42,
+        max_completion_tokens: 200,
+        stop: ['\n\n'],
+      },
+      tools: {
+        model: 'llama-3.1-8b-q4',
+        messages: [{ role: 'user', content: 'What is the weather in Oslo?' }],
+        tools: [weatherTool],
+        tool_choice: 'auto',
+      },
+    },
+  },
+  success: {
+    description: 'The answer. The header `x-request-id` names the request in the server’s log.',
+    schema: Answer,
+    example: {
+      id: 'chatcmpl-6fd0b1f2-5c55-4f5e-9f9e-0f8a3c1d2e3f',
+      object: 'chat.completion',
+      created: 1_795_000_000,
+      model: 'llama-3.1-8b-q4',
+      choices: [
+        {
+          index: 0,
+          message: {
+            role: 'assistant',
+            content: 'Because air scatters blue light.',
+            refusal: null,
+          },
+          logprobs: null,
+          finish_reason: 'stop',
+        },
+      ],
+      usage: { prompt_tokens: 15, completion_tokens: 8, total_tokens: 23 },
+    },
+    otherContent: {
+      'text/event-stream': `${chunk({ role: 'assistant', content: '' }, null)}${chunk({ content: 'Because' }, null)}${chunk({}, 'stop')}data: [DONE]\n\n`,
+    },
+  },
+  errors: [
+    { code: 'invalid_request', message: "Missing required parameter: 'messages'." },
+    { code: 'unsupported', message: "'n' above 1 is not supported." },
+    { code: 'prompt_too_long', message: 'The prompt has 9000 tokens; the context holds 8192.' },
+    { code: 'model_not_found', message: 'There is no model of this name.' },
+    { code: 'payload_too_large', message: 'The body of the request is over the limit.' },
+    { code: 'queue_full', message: 'Too many requests wait already. See Retry-After.' },
+    { code: 'no_capable_agent', message: 'No connected agent can hold this model.' },
+    { code: 'agent_lost', message: 'The machine that ran this request was lost.' },
+    { code: 'timeout', message: 'No machine answered in time.' },
+  ],
+})

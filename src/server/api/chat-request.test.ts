@@ -1,0 +1,269 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { Value } from 'typebox/value'
+import { ChatJobSchema } from '../../protocol/chat-job.ts'
+import { limits } from '../../protocol/limits.ts'
+import { isFailure } from '../http-error.ts'
+import { parseChatRequest, type ChatRequest } from './chat-request.ts'
+
+const now = 1_795_000_000_000
+const minimal = { model: 'llama', messages: [{ role: 'user', content: 'hi' }] }
+
+const parse = (body: unknown) => parseChatRequest(body, now, () => 42)
+const parsed = (change: object = {}): ChatRequest => {
+  const result = parse({ ...minimal, ...change })
+  if (isFailure(result)) throw new Error(`refused: ${result.message}`)
+  return result
+}
+const refused = (change: object) => {
+  const result = parse({ ...minimal, ...change })
+  if (!isFailure(result)) throw new Error('accepted')
+  return result
+}
+const messages = (...list: unknown[]) => ({ messages: list })
+
+describe('a request', () => {
+  test('with model and messages alone gets OpenAI’s defaults', () => {
+    expect(parsed()).toEqual({
+      model: 'llama',
+      stream: false,
+      includeUsage: false,
+      chat: {
+        messages: [{ role: 'user', content: 'hi' }],
+        tools: [],
+        sampling: { temperature: 1, topP: 1, seed: 42 },
+        maxTokens: null,
+        stop: [],
+        renderTimeMs: now,
+      },
+    })
+  })
+
+  test('may have fields that nobody knows, and null for any that is optional', () => {
+    expect(
+      parsed({
+        user: 'x',
+        store: true,
+        whatever: { a: 1 },
+        temperature: null,
+        stop: null,
+        tools: null,
+        n: null,
+        logit_bias: null,
+        stream: null,
+      }).chat.sampling.temperature,
+    ).toBe(1)
+  })
+
+  test('may have each role and parts of text', () => {
+    const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }
+    const { chat } = parsed(
+      messages(
+        { role: 'developer', content: 'be brief' },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'a' },
+            { type: 'text', text: 'b' },
+          ],
+          name: 'ada',
+        },
+        { role: 'assistant', content: null, tool_calls: [call] },
+        { role: 'tool', tool_call_id: 'c', content: '42' },
+        { role: 'assistant', content: 'so' },
+      ),
+    )
+    expect(chat.messages).toEqual([
+      { role: 'system', content: 'be brief' },
+      { role: 'user', content: 'a\nb' },
+      { role: 'assistant', content: null, toolCalls: [{ id: 'c', name: 'f', arguments: '{}' }] },
+      { role: 'tool', toolCallId: 'c', content: '42' },
+      { role: 'assistant', content: 'so' },
+    ])
+  })
+
+  test('may have tools; with tool_choice none they are not passed on', () => {
+    const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }]
+    expect(parsed({ tools }).chat.tools).toEqual([{ name: 'f', parameters: { type: 'object' } }])
+    expect(parsed({ tools, tool_choice: 'none' }).chat.tools).toEqual([])
+  })
+
+  test('may limit its tokens by either name; the newer one wins, and no limit exceeds the protocol’s', () => {
+    expect(parsed({ max_tokens: 5 }).chat.maxTokens).toBe(5)
+    expect(parsed({ max_tokens: 5, max_completion_tokens: 6 }).chat.maxTokens).toBe(6)
+    expect(parsed({ max_tokens: 1e12 }).chat.maxTokens).toBe(limits.outputTokensMax)
+  })
+
+  test('may have a stop string or several', () => {
+    expect(parsed({ stop: 'x' }).chat.stop).toEqual(['x'])
+    expect(parsed({ stop: ['x', '\n\n'] }).chat.stop).toEqual(['x', '\n\n'])
+  })
+
+  test('may have any 64-bit seed; the same one gives the same 32 bits, and neighbours differ', () => {
+    const seedOf = (seed: number) => parsed({ seed }).chat.sampling.seed
+    const seeds = [0, 1, -1, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 63), 2 ** 63]
+    expect(new Set(seeds.map(seedOf)).size).toBe(seeds.length)
+    expect(seeds.map(seedOf)).toEqual(seeds.map(seedOf))
+  })
+})
+
+describe('a wrong request is refused with the field that is wrong:', () => {
+  const cases: readonly [string, object, string][] = [
+    ['no model', { model: undefined }, 'model'],
+    ['a number as model', { model: 5 }, 'model'],
+    ['no messages', { messages: undefined }, 'messages'],
+    ['messages as text', { messages: 'hi' }, 'messages'],
+    ['empty messages', { messages: [] }, 'messages'],
+    [
+      'too many messages',
+      { messages: Array(limits.messagesPerRequestMax + 1).fill(minimal.messages[0]) },
+      'messages',
+    ],
+    ['a text as message', messages('hi'), 'messages[0]'],
+    ['a message without role', messages({ content: 'x' }), 'messages[0].role'],
+    ['an unknown role', messages({ role: 'ghost', content: 'x' }), 'messages[0].role'],
+    ['a message without content', messages({ role: 'user' }), 'messages[0].content'],
+    ['null content of a user', messages({ role: 'user', content: null }), 'messages[0].content'],
+    ['a number as content', messages({ role: 'user', content: 1 }), 'messages[0].content'],
+    ['empty parts', messages({ role: 'user', content: [] }), 'messages[0].content'],
+    [
+      'a part of unknown type',
+      messages({ role: 'user', content: [{ type: 'x' }] }),
+      'messages[0].content[0].type',
+    ],
+    [
+      'a part without text',
+      messages({ role: 'user', content: [{ type: 'text' }] }),
+      'messages[0].content[0].text',
+    ],
+    [
+      'a tool message without its call',
+      messages({ role: 'tool', content: 'x' }),
+      'messages[0].tool_call_id',
+    ],
+    [
+      'an assistant that says nothing',
+      messages({ role: 'assistant', content: null }),
+      'messages[0].content',
+    ],
+    [
+      'a call without arguments',
+      messages({ role: 'assistant', tool_calls: [{ id: 'a', function: { name: 'f' } }] }),
+      'messages[0].tool_calls[0].function.arguments',
+    ],
+    ['a warm temperature', { temperature: 2.1 }, 'temperature'],
+    ['a text as temperature', { temperature: '1' }, 'temperature'],
+    ['a negative top_p', { top_p: -0.1 }, 'top_p'],
+    ['no tokens', { max_tokens: 0 }, 'max_tokens'],
+    ['half a token', { max_completion_tokens: 1.5 }, 'max_completion_tokens'],
+    ['five stop strings', { stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop'],
+    ['an empty stop string', { stop: '' }, 'stop'],
+    ['a number as stop string', { stop: ['a', 1] }, 'stop[1]'],
+    ['a long stop string', { stop: 'é'.repeat(limits.stopStringBytesMax / 2 + 1) }, 'stop'],
+    ['a decimal seed', { seed: 0.5 }, 'seed'],
+    ['a text as stream', { stream: 'true' }, 'stream'],
+    ['a text as stream_options', { stream_options: 'x' }, 'stream_options'],
+    [
+      'a number as include_usage',
+      { stream_options: { include_usage: 1 } },
+      'stream_options.include_usage',
+    ],
+    ['a tool without type', { tools: [{ function: { name: 'f' } }] }, 'tools[0].type'],
+    ['a tool without function', { tools: [{ type: 'function' }] }, 'tools[0].function'],
+    [
+      'a tool without name',
+      { tools: [{ type: 'function', function: {} }] },
+      'tools[0].function.name',
+    ],
+    [
+      'a text as parameters',
+      { tools: [{ type: 'function', function: { name: 'f', parameters: 'x' } }] },
+      'tools[0].function.parameters',
+    ],
+    ['a strange tool_choice', { tool_choice: 'maybe' }, 'tool_choice'],
+    ['n of zero', { n: 0 }, 'n'],
+    ['a text as logprobs', { logprobs: 'yes' }, 'logprobs'],
+  ]
+  test.each(cases)('%s', (_, change, param) => {
+    expect(refused(change)).toMatchObject({ code: 'invalid_request', param })
+  })
+
+  test('a body that is no object', () => {
+    for (const body of [null, [], 'x', 5])
+      expect(parse(body)).toMatchObject({ code: 'invalid_request' })
+  })
+
+  test('a name that no model can have', () => {
+    expect(refused({ model: 'no such/../model name' })).toMatchObject({ code: 'model_not_found' })
+    expect(refused({ model: '' })).toMatchObject({ code: 'model_not_found' })
+  })
+})
+
+describe('what would change the answer and cannot be honoured is refused and not ignored:', () => {
+  const user = (content: unknown) => messages({ role: 'user', content })
+  const cases: readonly [string, object, string][] = [
+    ['several answers', { n: 2 }, 'n'],
+    ['logprobs', { logprobs: true }, 'logprobs'],
+    ['top_logprobs', { top_logprobs: 2 }, 'top_logprobs'],
+    ['a JSON answer', { response_format: { type: 'json_object' } }, 'response_format'],
+    ['a forced tool', { tool_choice: 'required' }, 'tool_choice'],
+    ['a named tool', { tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
+    ['an image', user([{ type: 'image_url', image_url: { url: 'x' } }]), 'messages[0].content[0]'],
+    ['audio', user([{ type: 'input_audio', input_audio: {} }]), 'messages[0].content[0]'],
+    ['spoken answers', { modalities: ['text', 'audio'] }, 'modalities'],
+    ['functions', { functions: [] }, 'functions'],
+    ['the role function', messages({ role: 'function', content: 'x' }), 'messages[0].role'],
+    ['logit_bias', { logit_bias: { 5: 1 } }, 'logit_bias'],
+    ['presence_penalty', { presence_penalty: 0.5 }, 'presence_penalty'],
+    ['frequency_penalty', { frequency_penalty: -0.5 }, 'frequency_penalty'],
+    ['a tool that is no function', { tools: [{ type: 'custom' }] }, 'tools[0].type'],
+    [
+      'single tool calls',
+      { tools: [{ type: 'function', function: { name: 'f' } }], parallel_tool_calls: false },
+      'parallel_tool_calls',
+    ],
+  ]
+  test.each(cases)('%s', (_, change, param) => {
+    expect(refused(change)).toMatchObject({ code: 'unsupported', param })
+  })
+
+  test('but a value that changes nothing is fine', () => {
+    const harmless = {
+      n: 1,
+      logprobs: false,
+      top_logprobs: 0,
+      response_format: { type: 'text' },
+      tool_choice: 'auto',
+      modalities: ['text'],
+      logit_bias: {},
+      presence_penalty: 0,
+      frequency_penalty: 0,
+    }
+    expect(parsed(harmless).chat.stop).toEqual([])
+  })
+})
+
+test('whatever is sent is either refused or a job that agents accept; a refusal never repeats a long input', () => {
+  const field = fc.constantFrom(
+    'model',
+    'messages',
+    'stream',
+    'stop',
+    'seed',
+    'tools',
+    'tool_choice',
+    'max_tokens',
+    'temperature',
+    'n',
+    'stream_options',
+    'response_format',
+  )
+  fc.assert(
+    fc.property(fc.dictionary(field, fc.jsonValue()), fc.boolean(), (fields, whole) => {
+      const result = parse(whole ? { ...minimal, ...fields } : fields)
+      if (isFailure(result)) expect(result.message.length).toBeLessThan(400)
+      else expect(Value.Check(ChatJobSchema, result.chat)).toBe(true)
+    }),
+    { numRuns: 2_000 },
+  )
+})

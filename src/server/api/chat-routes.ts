@@ -1,0 +1,50 @@
+import { Elysia } from 'elysia'
+import type { Clock } from '../../clock.ts'
+import { newJobId } from '../../protocol/ids.ts'
+import type { KeyService } from '../auth/key-service.ts'
+import { requireScope } from '../auth/require-scope.ts'
+import { errorResponse, isFailure } from '../http-error.ts'
+import type { Inference } from '../inference.ts'
+import { answerChat } from './chat-answer.ts'
+import { chatDescription } from './chat-description.ts'
+import { chatBodyBytesMax, parseChatRequest } from './chat-request.ts'
+import { streamChat } from './chat-stream.ts'
+import { readJson } from './read-json.ts'
+import type { RequestLog } from './request-log.ts'
+import type { StartTimer } from './timer.ts'
+
+/**
+ * Idle time of a streaming connection. A stream that is read has a write every ten seconds, so only a client that
+ * takes nothing for this long is cut off.
+ */
+const streamIdleTimeoutS = 60
+
+export const chatRoutes = (deps: {
+  readonly keys: KeyService
+  readonly inference: Inference
+  readonly clock: Clock
+  readonly startTimer: StartTimer
+  readonly requestLog: RequestLog
+}) =>
+  new Elysia({ name: 'chat' }).use(requireScope(deps.keys)).post(
+    '/v1/chat/completions',
+    async ({ request, server, caller }) => {
+      const jobId = newJobId()
+      const receivedAt = deps.clock.now()
+      const body = await readJson(request, chatBodyBytesMax)
+      const parsed = isFailure(body) ? body : parseChatRequest(body.json, receivedAt, randomSeed)
+      if (isFailure(parsed)) return errorResponse(parsed, { 'x-request-id': jobId })
+      const { model, stream, includeUsage, chat } = parsed
+      deps.requestLog.loggedAtItsEnd(request)
+      // Without this Bun drops a connection on which nothing was written for a while: a long prompt, a full queue.
+      server?.timeout(request, stream ? streamIdleTimeoutS : 0)
+      const job = { jobId, keyId: caller.keyId, model, chat, receivedAt }
+      const { signal } = request
+      return stream
+        ? await streamChat(deps, job, { includeUsage, signal })
+        : await answerChat(deps, job, signal)
+    },
+    { scope: 'infer', parse: 'none', detail: chatDescription },
+  )
+
+const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0

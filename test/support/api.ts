@@ -1,0 +1,157 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { AgentId } from '../../src/protocol/ids.ts'
+import { createApp, type App } from '../../src/server/app.ts'
+import type { ModelLibraryDeps } from '../../src/server/admin/model-library.ts'
+import { createLog } from '../../src/server/log.ts'
+import { Metrics } from '../../src/server/metrics.ts'
+import type { AgentLive, AgentOverview, PoolAdmin } from '../../src/server/pool-admin.ts'
+import type { AgentRecord, Store } from '../../src/server/store/store.ts'
+import { ManualTime } from './manual-time.ts'
+import { ScriptedInference } from './scripted-inference.ts'
+import { start } from './store-fixtures.ts'
+
+export const adminKey = 'the-operators-own-key-for-tests'
+
+type Counts = ReturnType<PoolAdmin['counts']>
+
+/** The pool's side of the admin API over the real store, with what only a running pool knows set by the test. */
+export class StaticPool implements PoolAdmin {
+  readonly #store: Store
+  readonly loads: { name: string; agentId: AgentId | null }[] = []
+  readonly unloads: string[] = []
+  readonly joinLinks: Parameters<PoolAdmin['createJoinLink']>[0][] = []
+  catalogueReads = 0
+  loadOutcome: Awaited<ReturnType<PoolAdmin['loadModel']>> = { agents: 1 }
+  live: AgentLive = {
+    connected: false,
+    liveness: 'red',
+    softwareVersion: null,
+    lastHeartbeat: null,
+    activeRequests: 0,
+    instances: [],
+  }
+  numbers: Counts = {
+    agentsConnected: 0,
+    agentsGreen: 0,
+    requestsRunning: 0,
+    requestsQueued: 0,
+    slotsTotal: 0,
+    slotsBusy: 0,
+    tokensRelayed: 0,
+  }
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  async listAgents(): Promise<readonly AgentOverview[]> {
+    return (await this.#store.listAgents()).map(this.#overview)
+  }
+
+  async getAgent(id: AgentId): Promise<AgentOverview | undefined> {
+    const record = await this.#store.getAgent(id)
+    return record === undefined ? undefined : this.#overview(record)
+  }
+
+  setAdminState(...change: Parameters<PoolAdmin['setAdminState']>): Promise<boolean> {
+    return this.#store.setAgentAdminState(...change)
+  }
+
+  catalogueChanged(): Promise<void> {
+    this.catalogueReads++
+    return Promise.resolve()
+  }
+
+  loadModel(name: string, agentId: AgentId | null): ReturnType<PoolAdmin['loadModel']> {
+    this.loads.push({ name, agentId })
+    return Promise.resolve(this.loadOutcome)
+  }
+
+  unloadModel(name: string): Promise<number> {
+    this.unloads.push(name)
+    return Promise.resolve(1)
+  }
+
+  counts(): Counts {
+    return this.numbers
+  }
+
+  createJoinLink(options: Parameters<PoolAdmin['createJoinLink']>[0]): Promise<string> {
+    this.joinLinks.push(options)
+    return Promise.resolve('https://pool.example:8444/join/gpe_token#ca=fingerprint')
+  }
+
+  readonly #overview = (record: AgentRecord): AgentOverview => ({ record, live: this.live })
+}
+
+/** An API over the given store, with everything around it in the test's hands. */
+export type TestApi = {
+  readonly app: App
+  readonly inference: ScriptedInference
+  readonly pool: StaticPool
+  readonly metrics: Metrics
+  readonly time: ManualTime
+  readonly dataDir: string
+  /** Every line the server has logged. */
+  readonly logLines: readonly string[]
+  /** A request in process, by the operator unless the init says otherwise. */
+  call(path: string, init?: RequestInit): Promise<Response>
+  post(path: string, body: unknown, key?: string): Promise<Response>
+  /** Starts listening on a free port of this machine. @returns its origin */
+  listen(): string
+  close(): Promise<void>
+}
+
+export async function testApi(
+  store: Store,
+  modelFiles?: Pick<ModelLibraryDeps, 'describeModel' | 'fetch'>,
+): Promise<TestApi> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'gpupool-api-'))
+  const time = new ManualTime(start)
+  const inference = new ScriptedInference()
+  const pool = new StaticPool(store)
+  const logLines: string[] = []
+  const sink = { write: (line: string) => void logLines.push(line) }
+  const metrics = new Metrics(() => pool.counts())
+  const app = createApp({
+    config: { dataDir },
+    store,
+    inference,
+    poolAdmin: pool,
+    clock: time,
+    log: createLog({ level: 'debug', pretty: false, clock: time, sink }),
+    metrics,
+    adminKey,
+    startTimer: time.startTimer,
+    ...(modelFiles === undefined ? {} : { modelFiles }),
+  })
+  const authorization = `Bearer ${adminKey}`
+  const call = (path: string, init: RequestInit = {}) =>
+    app.handle(new Request(`http://localhost${path}`, { headers: { authorization }, ...init }))
+  return {
+    app,
+    inference,
+    pool,
+    metrics,
+    time,
+    dataDir,
+    logLines,
+    call,
+    post: (path, body, key = adminKey) =>
+      call(path, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    listen: () => {
+      app.listen({ hostname: '127.0.0.1', port: 0 })
+      return `http://127.0.0.1:${app.server?.port}`
+    },
+    close: async () => {
+      await app.server?.stop(true)
+      await rm(dataDir, { recursive: true })
+    },
+  }
+}

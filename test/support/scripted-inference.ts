@@ -1,0 +1,77 @@
+import type { FinishReason } from '../../src/protocol/chat-job.ts'
+import type { Failure } from '../../src/protocol/errors.ts'
+import type { SegmentKind } from '../../src/protocol/token-frame.ts'
+import type { Inference, InferenceEvent, InferenceRequest } from '../../src/server/inference.ts'
+
+/** One request that reached the pool, with the test in the pool's place. */
+export class Submission {
+  readonly request: InferenceRequest
+  readonly #onEvent: (event: InferenceEvent) => void
+  readonly #cancelled = Promise.withResolvers<void>()
+  cancels = 0
+
+  constructor(request: InferenceRequest, onEvent: (event: InferenceEvent) => void) {
+    this.request = request
+    this.#onEvent = onEvent
+  }
+
+  /** Resolves at the first cancel. */
+  get cancelled(): Promise<void> {
+    return this.#cancelled.promise
+  }
+
+  readonly cancel = (): void => {
+    this.cancels++
+    this.#cancelled.resolve()
+  }
+
+  say(text: string, kind: SegmentKind = 'answer'): void {
+    this.#onEvent({ type: 'segments', segments: [{ kind, text }] })
+  }
+
+  emit(event: InferenceEvent): void {
+    this.#onEvent(event)
+  }
+
+  finish(reason: FinishReason = 'stop', completionTokens = 2): void {
+    this.#onEvent({ type: 'finished', reason, usage: { promptTokens: 7, completionTokens } })
+  }
+
+  fail(error: Failure): void {
+    this.#onEvent({ type: 'failed', error, usage: { promptTokens: 7, completionTokens: 0 } })
+  }
+}
+
+/** The pool as the API sees it; each submission waits for the test to say what happens. */
+export class ScriptedInference implements Inference {
+  readonly submissions: Submission[] = []
+  #waiting: ((submission: Submission) => void)[] = []
+  #taken = 0
+  /** Set: called within `submit`, for pools that answer at once. */
+  onSubmit: ((submission: Submission) => void) | null = null
+
+  submit(
+    request: InferenceRequest,
+    onEvent: (event: InferenceEvent) => void,
+  ): { readonly cancel: () => void } {
+    const submission = new Submission(request, onEvent)
+    this.submissions.push(submission)
+    this.onSubmit?.(submission)
+    const waiting = this.#waiting.shift()
+    if (waiting !== undefined) {
+      this.#taken++
+      waiting(submission)
+    }
+    return submission
+  }
+
+  /** The next submission that no other call got. */
+  next(): Promise<Submission> {
+    const ready = this.submissions[this.#taken]
+    if (ready !== undefined) {
+      this.#taken++
+      return Promise.resolve(ready)
+    }
+    return new Promise(resolve => this.#waiting.push(resolve))
+  }
+}
