@@ -26,7 +26,8 @@ const chats = [
   },
 ]
 
-test('their pieces arrive interleaved, and each gets its own answer', async () => {
+/** Asks all four at once. @returns the answers, and which chat each arriving piece belonged to, in order */
+async function askAllAtOnce() {
   const openai = new OpenAI({
     apiKey: cluster.adminKey,
     baseURL: `${cluster.ready.apiUrl}/v1`,
@@ -50,11 +51,25 @@ test('their pieces arrive interleaved, and each gets its own answer', async () =
       return text
     }),
   )
-  expect(answers).toEqual(chats.map(({ says }) => says))
-  // One after another there would be three changes from one chat to the next.
-  const changes = arrivals.filter((chat, at) => at > 0 && chat !== arrivals[at - 1]).length
-  expect(changes).toBeGreaterThan(3 * chats.length)
-  const firstEnd = Math.min(...chats.map((_, chat) => arrivals.lastIndexOf(chat)))
-  const lastBegin = Math.max(...chats.map((_, chat) => arrivals.indexOf(chat)))
-  expect(lastBegin).toBeLessThan(firstEnd)
+  return { answers, arrivals }
+}
+
+/**
+ * An answer takes a tenth of a second, and on a busy machine one may be over before the client has sent the last
+ * question; so there are a few rounds. Served one after another, no round would ever overlap.
+ */
+const roundsMax = 10
+
+test('their pieces arrive interleaved, and each gets its own answer', async () => {
+  const overlaps: boolean[] = []
+  while (!overlaps.includes(true) && overlaps.length < roundsMax) {
+    const { answers, arrivals } = await askAllAtOnce()
+    expect(answers).toEqual(chats.map(({ says }) => says))
+    const firstEnd = Math.min(...chats.map((_, chat) => arrivals.lastIndexOf(chat)))
+    const lastBegin = Math.max(...chats.map((_, chat) => arrivals.indexOf(chat)))
+    // One after another there would be three changes from one chat to the next.
+    const changes = arrivals.filter((chat, at) => at > 0 && chat !== arrivals[at - 1]).length
+    overlaps.push(lastBegin < firstEnd && changes > 3 * chats.length)
+  }
+  expect(overlaps).toContain(true)
 })
