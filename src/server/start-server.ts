@@ -6,8 +6,9 @@ import { loadAdminKey } from './auth/admin-key.ts'
 import type { Config } from './config.ts'
 import { createJoinLink } from './enrolment/enrol.ts'
 import { Listeners } from './listeners.ts'
-import type { Log } from './log.ts'
+import { errorFields, type Log } from './log.ts'
 import { assemblePool, type Pool } from './pool/assemble-pool.ts'
+import { housekeepingIntervalMs, keepHouse } from './pool/housekeeping.ts'
 import { openStore } from './store/open-store.ts'
 import { isStoreRefusal } from './store/store-refusal.ts'
 import type { Store } from './store/store.ts'
@@ -85,20 +86,30 @@ async function startOver(
     apiUrl,
     enrolUrl: where.origin,
     controlPort: listeners.control.port,
-    stop: running(store, pool, listeners),
+    stop: running(store, pool, listeners, { clock, log }),
   }
 }
 
 /** Starts the clockwork. @returns how to stop everything */
-function running(store: Store, pool: Pool, listeners: Listeners): () => Promise<void> {
+function running(
+  store: Store,
+  pool: Pool,
+  listeners: Listeners,
+  { clock, log }: Surroundings,
+): () => Promise<void> {
   const ticking = every(tickIntervalMs, () => {
     listeners.control.tick()
     pool.dispatcher.tick()
   })
   const flushing = every(registryFlushIntervalMs, () => void pool.registry.flush())
+  const tidyUp = () =>
+    void keepHouse(store, clock.now()).catch((error: unknown) =>
+      log.error('old records could not be deleted', errorFields(error)),
+    )
+  tidyUp()
+  const tidying = every(housekeepingIntervalMs, tidyUp)
   return async () => {
-    ticking.stop()
-    flushing.stop()
+    for (const timer of [ticking, flushing, tidying]) timer.stop()
     pool.agents.sendAll({
       type: 'restarting',
       reconnectAfterMinMs: restartSpreadMs.min,

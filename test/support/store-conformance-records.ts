@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test'
 import { sql } from 'drizzle-orm'
 import type { StoreDatabase } from '../../src/server/store/database.ts'
-import { usage } from '../../src/server/store/schema.ts'
+import { joinTokens, requests, usage } from '../../src/server/store/schema.ts'
 import type { Store } from '../../src/server/store/store.ts'
-import { enrolled, key, model, rejects, request, start } from './store-fixtures.ts'
+import { enrolled, joinToken, key, model, rejects, request, start } from './store-fixtures.ts'
 
 /** The part of the store's promises that is about keys, models and the ledger; see `storeConformance`. */
 
@@ -139,5 +139,28 @@ export function requestPromises(store: () => Store, db: () => StoreDatabase): vo
     await db().update(usage).set({ promptTokens: 0 })
     await store().settleRequest(settled)
     expect(await store().usage()).toMatchObject([{ requests: 2, promptTokens: 12 }])
+  })
+}
+
+export function prunePromises(store: () => Store, db: () => StoreDatabase): void {
+  test('takes what is older than asked for, and leaves usage and everything younger', async () => {
+    const { id } = await enrolled(store())
+    const event = { agentId: id, type: 'connected', metadata: {} } as const
+    await store().appendHistory([
+      { ...event, at: start - 1 },
+      { ...event, at: start },
+    ])
+    const young = request({ endedAt: start })
+    await store().settleRequest(request({ endedAt: start - 1 }))
+    await store().settleRequest(young)
+    await store().createJoinToken(joinToken({ id: 'old', expiresAt: start - 1 }))
+    await store().createJoinToken(joinToken({ id: 'young', expiresAt: start }))
+    await store().prune({ requestsEnded: start, history: start, joinTokensExpired: start })
+    expect((await store().listHistory(id, 10)).map(({ at }) => at)).toEqual([start])
+    expect((await db().select().from(requests)).map(({ jobId }) => jobId)).toEqual([young.jobId])
+    const tokens = await db().select().from(joinTokens).orderBy(joinTokens.id)
+    expect(tokens.map(token => token.id)).not.toContain('old')
+    expect(tokens.map(token => token.id)).toContain('young')
+    expect(await store().usage()).toMatchObject([{ requests: 2 }])
   })
 }

@@ -3,7 +3,12 @@ import { newAgentId } from '../../src/protocol/ids.ts'
 import type { Store } from '../../src/server/store/store.ts'
 import { emptyDatabase } from './empty-database.ts'
 import type { TestStore } from './pglite.ts'
-import { keyPromises, modelPromises, requestPromises } from './store-conformance-records.ts'
+import {
+  keyPromises,
+  modelPromises,
+  prunePromises,
+  requestPromises,
+} from './store-conformance-records.ts'
 import {
   enrolled,
   enrolment,
@@ -48,6 +53,7 @@ export function storeConformance(open: () => Promise<TestStore>): void {
   describe('keys', () => keyPromises(store))
   describe('models', () => modelPromises(store))
   describe('requests', () => requestPromises(store, () => opened.db))
+  describe('pruning', () => prunePromises(store, () => opened.db))
   describe('hostile texts', () => hostilePromises(store))
   test('ping answers', () => store().ping())
 }

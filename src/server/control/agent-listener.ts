@@ -4,7 +4,7 @@ import { decodeFromAgent, encodeServerMessage } from '../../protocol/codec.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Failure } from '../../protocol/errors.ts'
-import type { AgentLink } from '../pool/agent-link.ts'
+import type { AgentLink, Sent } from '../pool/agent-link.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { Dispatcher } from '../pool/dispatcher.ts'
 import type { AgentRecord } from '../store/store.ts'
@@ -36,8 +36,12 @@ class Connection implements AgentLink {
     this.address = address
   }
 
-  send(message: Parameters<AgentLink['send']>[0]): void {
-    this.socket?.sendText(encodeServerMessage(message))
+  send(message: Parameters<AgentLink['send']>[0]): Sent {
+    if (this.socket === null) return 'not_connected'
+    const text = encodeServerMessage(message)
+    if (Buffer.byteLength(text) > limits.controlMessageBytesMax) return 'too_large'
+    this.socket.sendText(text)
+    return 'sent'
   }
 
   close(code: number, reason: string): void {

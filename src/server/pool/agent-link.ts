@@ -1,7 +1,10 @@
 import type { ServerMessage } from '../../protocol/server-message.ts'
 
-/** The way to one connected agent. Sending to a link that has just closed does nothing: its end is told separately. */
+/** `too_large`: the agent would refuse it and hang up, so it was not sent. */
+export type Sent = 'sent' | 'not_connected' | 'too_large'
+
+/** The way to one connected agent. Its end is told separately. */
 export type AgentLink = {
-  send(message: ServerMessage): void
+  send(message: ServerMessage): Sent
   close(code: number, reason: string): void
 }

@@ -3,7 +3,7 @@ import type { AgentMessage, Heartbeat, Hello } from '../../protocol/agent-messag
 import type { AgentId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
 import type { AgentRecord, AgentStatus } from '../store/store.ts'
-import type { AgentLink } from './agent-link.ts'
+import type { AgentLink, Sent } from './agent-link.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 type Connected = {
@@ -85,11 +85,8 @@ export class ConnectedAgents {
     this.#log(id, this.#connected.get(id)?.name ?? id, `is ${status}`)
   }
 
-  /** @returns false when the agent is not connected */
-  send(id: AgentId, message: ServerMessage): boolean {
-    const connected = this.#connected.get(id)
-    connected?.link.send(message)
-    return connected !== undefined
+  send(id: AgentId, message: ServerMessage): Sent {
+    return this.#connected.get(id)?.link.send(message) ?? 'not_connected'
   }
 
   sendAll(message: ServerMessage): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import type { Failure } from '../../protocol/errors.ts'
 import { newInstanceId, type AgentId, type JobId } from '../../protocol/ids.ts'
 import type { Hello } from '../../protocol/agent-message.ts'
 import type { SchedulerCommand } from '../../scheduler/command.ts'
@@ -216,7 +217,8 @@ export class Dispatcher implements Inference {
           chat,
           continuation,
         })
-        if (!sent) this.#relay(flight, { type: 'agent_lost' })
+        if (sent === 'not_connected') this.#relay(flight, { type: 'agent_lost' })
+        if (sent === 'too_large') this.#relay(flight, { type: 'failed', attempt, error: tooLarge })
         return
       }
       case 'cancel':
@@ -253,6 +255,11 @@ export class Dispatcher implements Inference {
     while (this.#byStream.has(this.#lastStream))
     return this.#lastStream
   }
+}
+
+const tooLarge: Failure = {
+  code: 'payload_too_large',
+  message: 'the request is too large to be sent to an agent',
 }
 
 /** Stream numbers are 32 bits on the wire and are used again after they wrap. */

@@ -3,6 +3,7 @@ import { agentMethods } from './agents.ts'
 import type { StoreDatabase } from './database.ts'
 import { keyMethods } from './keys.ts'
 import { modelMethods } from './models.ts'
+import { pruneMethod } from './prune.ts'
 import { requestMethods } from './requests.ts'
 import type { Store } from './store.ts'
 
@@ -14,6 +15,7 @@ export function createDrizzleStore(db: StoreDatabase, close: () => Promise<void>
     ...keyMethods(db),
     ...modelMethods(db),
     ...requestMethods(db),
+    ...pruneMethod(db),
     async ping() {
       await db.execute(sql`select 1`)
     },

@@ -73,6 +73,7 @@ export const agentHistory = pgTable(
   table => [
     // Ascending, read backwards: drizzle writes `desc nulls last`, which no `order by … desc` can use.
     index('agent_history_by_time').on(table.agentId, table.timestamp, table.eventId),
+    index('agent_history_by_age').on(table.timestamp),
   ],
 )
 
@@ -144,6 +145,7 @@ export const requests = pgTable(
     check('requests_prompt_tokens_is_a_count', sql`${table.promptTokens} >= 0`),
     check('requests_completion_tokens_is_a_count', sql`${table.completionTokens} >= 0`),
     check('requests_attempts_is_a_count', sql`${table.attempts} >= 0`),
+    index('requests_by_age').on(table.endedAt),
   ],
 )
 

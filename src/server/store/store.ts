@@ -152,6 +152,13 @@ export type Store = {
   settleRequest(request: RequestRecord): Promise<void>
   usage(): Promise<readonly UsageRow[]>
 
+  /** Deletes what has only been kept for a while: ended requests (their usage stays), history, expired join tokens. */
+  prune(before: {
+    readonly requestsEnded: Instant
+    readonly history: Instant
+    readonly joinTokensExpired: Instant
+  }): Promise<void>
+
   /** A cheap round trip; resolves when the database answers. */
   ping(): Promise<void>
   close(): Promise<void>

@@ -1,0 +1,272 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
+import { emptyDatabase } from '../../../test/support/empty-database.ts'
+import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
+import { enrolled, inventory, model } from '../../../test/support/store-fixtures.ts'
+import type { ChatJob } from '../../protocol/chat-job.ts'
+import { newJobId, type AgentId } from '../../protocol/ids.ts'
+import { limits } from '../../protocol/limits.ts'
+import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
+import type { TokenFrame } from '../../protocol/token-frame.ts'
+import { closeCodes } from '../control/agent-session.ts'
+import type { InferenceEvent } from '../inference.ts'
+import { createLog } from '../log.ts'
+import type { AgentLink, Sent } from './agent-link.ts'
+import { assemblePool, type Pool } from './assemble-pool.ts'
+
+// The real dispatcher, scheduler, relay and store; the agents are scripts at the end of a link.
+
+let database: TestStore
+let pool: Pool
+let now = 1_000_000
+
+beforeAll(async () => {
+  database = await openTestPglite()
+}, 60_000)
+afterAll(() => database.store.close())
+beforeEach(async () => {
+  await emptyDatabase(database.db)
+  await database.store.addModel(model('tiny', { slots: 1 }))
+  const clock = { now: () => now }
+  pool = await assemblePool({
+    clock,
+    log: createLog({ level: 'silent', pretty: false, clock }),
+    store: database.store,
+    createJoinLink: () => Promise.reject(new Error('not used')),
+  })
+})
+
+class ScriptedAgent implements AgentLink {
+  readonly sent: ServerMessage[] = []
+  readonly id: AgentId
+  closedWith: number | null = null
+  answer: Sent = 'sent'
+
+  constructor(id: AgentId) {
+    this.id = id
+  }
+
+  send(message: ServerMessage): Sent {
+    if (this.answer === 'sent') this.sent.push(message)
+    return this.answer
+  }
+
+  close(code: number): void {
+    this.closedWith = code
+  }
+
+  /** The newest job that it was given. */
+  get job(): Assign {
+    const job = this.sent.findLast(message => message.type === 'assign')
+    if (job === undefined) throw new Error('no job was assigned')
+    return job
+  }
+
+  get types(): readonly string[] {
+    return this.sent.map(message => message.type)
+  }
+
+  says(message: Parameters<Pool['dispatcher']['agentSays']>[1]): void {
+    pool.dispatcher.agentSays(this.id, message)
+  }
+
+  start(): void {
+    const { stream, attempt } = this.job
+    this.says({
+      type: 'started',
+      stream,
+      attempt,
+      promptTokens: 3,
+      promptSha256: 'e'.repeat(64),
+    })
+  }
+
+  token(index: number, text: string): void {
+    const { stream, attempt } = this.job
+    const frame: TokenFrame = {
+      type: 'token',
+      stream,
+      attempt,
+      choice: 0,
+      index,
+      tokenId: 7,
+      segments: [{ kind: 'answer', text }],
+    }
+    this.says(frame)
+  }
+
+  finish(tokens: number): void {
+    const { stream, attempt } = this.job
+    this.says({ type: 'finished', stream, attempt, reason: 'stop', tokens })
+  }
+}
+
+async function connect(name: string, id?: AgentId): Promise<ScriptedAgent> {
+  const record =
+    id === undefined
+      ? await enrolled(database.store, { name, capabilities: inventory })
+      : await database.store.getAgent(id)
+  if (record === undefined) throw new Error('unknown agent')
+  const agent = new ScriptedAgent(record.id)
+  pool.dispatcher.agentAdmitted(
+    record,
+    {
+      type: 'hello',
+      agentId: record.id,
+      apiKey: '',
+      versions: [1],
+      features: [],
+      software: { name: 'script', version: '1' },
+      signature: '',
+      inventory,
+      region: null,
+      instances: [],
+      streams: [{ stream: 99, attempt: 0 }],
+    },
+    agent,
+  )
+  return agent
+}
+
+const chat: ChatJob = {
+  messages: [{ role: 'user', content: 'hello' }],
+  tools: [],
+  sampling: { temperature: 0, topP: 1, seed: 1 },
+  maxTokens: null,
+  stop: [],
+  renderTimeMs: 0,
+}
+
+function ask() {
+  const events: InferenceEvent[] = []
+  const jobId = newJobId()
+  const request = { jobId, keyId: 'key-1', model: 'tiny', chat, receivedAt: now }
+  const { cancel } = pool.dispatcher.submit(request, event => events.push(event))
+  return { events, cancel }
+}
+
+const textOf = (events: readonly InferenceEvent[]) =>
+  events
+    .flatMap(event => (event.type === 'segments' ? event.segments : []))
+    .map(segment => segment.text)
+    .join('')
+
+test('a request loads the model, runs, and ends with usage from the store', async () => {
+  const agent = await connect('a')
+  expect(agent.types).toEqual(['cancel'])
+  const { events } = ask()
+  expect(agent.types).toEqual(['cancel', 'load', 'assign'])
+  agent.start()
+  agent.token(0, 'Hel')
+  agent.token(1, 'lo')
+  agent.finish(2)
+  await pool.settlement.drained()
+  expect(textOf(events)).toBe('Hello')
+  expect(events.at(-1)).toMatchObject({
+    type: 'finished',
+    usage: { promptTokens: 3, completionTokens: 2 },
+  })
+  expect(await database.store.usage()).toMatchObject([{ completionTokens: 2 }])
+  expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 0, slotsBusy: 0 })
+})
+
+test('what another agent says about a stream that is not its own is ignored', async () => {
+  const agent = await connect('a')
+  const stranger = await connect('b')
+  const { events } = ask()
+  const [owner, other] = agent.types.includes('assign') ? [agent, stranger] : [stranger, agent]
+  owner.start()
+  const { stream, attempt } = owner.job
+  other.says({ type: 'finished', stream, attempt, reason: 'stop', tokens: 0 })
+  const error = { code: 'internal', message: 'lies' }
+  other.says({ type: 'failed', stream, attempt, error })
+  owner.token(0, 'mine')
+  expect(textOf(events)).toBe('mine')
+  expect(events.length).toBe(1)
+})
+
+test('when the connection breaks, the next agent continues, and the old one is not heard any more', async () => {
+  const first = await connect('a')
+  const { events } = ask()
+  first.start()
+  first.token(0, 'Hel')
+  const second = await connect('b')
+  pool.dispatcher.agentGone(first.id, first)
+  expect(second.job).toMatchObject({
+    stream: first.job.stream,
+    attempt: 1,
+    continuation: { tokenIds: [7], deliveredBytes: 3 },
+  })
+  second.start()
+  first.token(1, 'STALE')
+  second.token(1, 'lo')
+  second.finish(2)
+  await pool.settlement.drained()
+  expect(textOf(events)).toBe('Hello')
+  expect(events.at(-1)?.type).toBe('finished')
+})
+
+test('an agent that connects again loses what it was doing before, and its old link is closed', async () => {
+  const before = await connect('a')
+  const { events } = ask()
+  before.start()
+  before.token(0, 'Hel')
+  const other = await connect('b')
+  const after = await connect('a', before.id)
+  expect(before.closedWith).toBe(closeCodes.replaced)
+  expect(other.job.attempt).toBe(1)
+  pool.dispatcher.agentGone(before.id, before)
+  expect(pool.agents.get(after.id)?.link).toBe(after)
+  other.start()
+  other.finish(1)
+  await pool.settlement.drained()
+  expect(events.at(-1)?.type).toBe('finished')
+})
+
+test('a client that hangs up stops the agent at once, and the slot goes to the one that waits', async () => {
+  const agent = await connect('a')
+  const leaving = ask()
+  const waiting = ask()
+  agent.start()
+  const { stream, attempt } = agent.job
+  leaving.cancel()
+  leaving.cancel()
+  expect(agent.sent).toContainEqual({ type: 'cancel', stream, attempt })
+  expect(agent.sent.filter(message => message.type === 'cancel').length).toBe(2)
+  agent.start()
+  agent.token(0, 'next')
+  await pool.settlement.drained()
+  expect(leaving.events).toEqual([])
+  expect(textOf(waiting.events)).toBe('next')
+})
+
+test('a silent agent loses its work at the first missed heartbeat', async () => {
+  const silent = await connect('a')
+  const { events } = ask()
+  silent.start()
+  now += limits.heartbeatIntervalMs
+  const alive = await connect('b')
+  now += limits.heartbeatGraceMs
+  pool.dispatcher.tick()
+  expect(silent.types.at(-1)).toBe('cancel')
+  expect(alive.job.attempt).toBe(1)
+  expect(events).toEqual([])
+})
+
+test('a request that is too large for the wire is refused, not tried everywhere', async () => {
+  const agents = [await connect('a'), await connect('b')]
+  for (const agent of agents) agent.answer = 'too_large'
+  const { events } = ask()
+  await pool.settlement.drained()
+  expect(events).toMatchObject([{ type: 'failed', error: { code: 'payload_too_large' } }])
+})
+
+test('at shutdown every client hears why', async () => {
+  const agent = await connect('a')
+  const { events } = ask()
+  const waiting = ask()
+  agent.start()
+  pool.dispatcher.shutDown()
+  await pool.settlement.drained()
+  for (const heard of [events, waiting.events])
+    expect(heard).toMatchObject([{ type: 'failed', error: { code: 'server_shutting_down' } }])
+})

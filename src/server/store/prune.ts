@@ -1,0 +1,13 @@
+import { lt } from 'drizzle-orm'
+import type { StoreDatabase } from './database.ts'
+import { agentHistory, joinTokens, requests } from './schema.ts'
+import type { Store } from './store.ts'
+
+/** Deletes what is older than asked for; usage, agents, keys and models are kept for ever. */
+export const pruneMethod = (db: StoreDatabase): Pick<Store, 'prune'> => ({
+  async prune(before) {
+    await db.delete(requests).where(lt(requests.endedAt, before.requestsEnded))
+    await db.delete(agentHistory).where(lt(agentHistory.timestamp, before.history))
+    await db.delete(joinTokens).where(lt(joinTokens.expiresAt, before.joinTokensExpired))
+  },
+})
