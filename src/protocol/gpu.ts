@@ -23,6 +23,34 @@ export const GpuInventorySchema = Type.Object({
   driverVersion: NullableText,
   computeCapability: NullableText,
   pciBusId: NullableText,
+  /** Vendor and device as in the PCI id database, lower case, for example `10de:2684`. */
+  pciDeviceId: Type.Optional(NullableText),
+  /** AMD's instruction set, for example `gfx1100`. */
+  gfxTarget: Type.Optional(NullableText),
+  /** Memory a model may take: all of a card's VRAM, the usable share of unified memory. */
+  memoryUsableMb: Type.Optional(NullableNumber),
+  /** Watts that the device may draw as it is set now. */
+  powerLimitW: Type.Optional(NullableNumber),
+  /** A laptop's variant of a chip is another part than the desktop's of the same name. */
+  laptop: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
+  /** NVIDIA: split into instances (MIG); null when unknown. */
+  migEnabled: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
+  /** What llama.cpp could drive it with, best first. */
+  backends: Type.Optional(
+    Type.Array(
+      Type.Union([
+        Type.Literal('cuda'),
+        Type.Literal('rocm'),
+        Type.Literal('metal'),
+        Type.Literal('vulkan'),
+      ]),
+      { maxItems: 8 },
+    ),
+  ),
+  /** Which method read which fact, for example `{ vramTotalMb: 'nvml' }`. */
+  readBy: Type.Optional(
+    Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 64 })),
+  ),
   /** Which probe said so, for example `nvidia-smi`. */
   source: Type.String({ maxLength: 64 }),
 })
@@ -36,6 +64,12 @@ export const GpuReadingSchema = Type.Object({
   vram_total_mb: NullableNumber,
   utilization_pct: NullableNumber,
   power_w: NullableNumber,
+  clock_graphics_mhz: Type.Optional(NullableNumber),
+  clock_memory_mhz: Type.Optional(NullableNumber),
+  /** Why it runs slower than it could, in the driver's terms, for example `hw_thermal`; null when unknown. */
+  throttle_reasons: Type.Optional(
+    Type.Union([Type.Array(Type.String({ maxLength: 64 }), { maxItems: 16 }), Type.Null()]),
+  ),
 })
 export type GpuReading = Static<typeof GpuReadingSchema>
 
@@ -45,6 +79,15 @@ export const CpuInventorySchema = Type.Object({
   logicalCores: Type.Integer({ minimum: 1, maximum: 8192 }),
   /** Instruction sets that matter to llama.cpp, for example avx2, avx512, neon. */
   features: Type.Array(Type.String({ maxLength: 32 }), { maxItems: 64 }),
+  /** Bytes of each cache level, summed over the cores that this machine has; null when unknown. */
+  cacheBytes: Type.Optional(
+    Type.Object({ l1d: NullableNumber, l2: NullableNumber, l3: NullableNumber }),
+  ),
+  numaNodes: Type.Optional(NullableNumber),
+  /** Main memory, as estimated or measured; the method says which. */
+  memoryBandwidthGBs: Type.Optional(
+    Type.Object({ value: NullableNumber, method: Type.String({ maxLength: 64 }) }),
+  ),
 })
 export type CpuInventory = Static<typeof CpuInventorySchema>
 
