@@ -326,9 +326,9 @@ describe('unloading', () => {
     const engine = bench.ready(a)
     for (const stream of [1, 2, 3]) bench.order(assignOf(a, stream))
     expect(brief(bench.order({ type: 'unload', instanceId: a }))).toEqual([
-      'failed 1 cancelled',
-      'failed 2 cancelled',
-      'failed 3 cancelled',
+      'failed 1 agent_refused',
+      'failed 2 agent_refused',
+      'failed 3 agent_refused',
       'close_engine',
     ])
     expect(brief(bench.handle({ type: 'engine_closed', engine }))).toEqual(['instance unloaded'])

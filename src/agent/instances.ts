@@ -111,7 +111,10 @@ export class Instances {
     // Whatever there was is gone already; with an engine still closing, the word follows when it is gone.
     if (instance === undefined) return []
     this.#instances.delete(instanceId)
-    const ended = this.#failJobs(instance, { code: 'cancelled', message: 'the model is unloaded' })
+    const ended = this.#failJobs(instance, {
+      code: 'agent_refused',
+      message: 'the model is being unloaded here',
+    })
     const engine = engineOf(instance)
     if (engine === undefined)
       return [...ended, { type: 'abandon_fetch', instanceId }, unloaded(instance.load)]

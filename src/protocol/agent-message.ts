@@ -7,7 +7,8 @@ import { limits } from './limits.ts'
 
 const Stream = Type.Integer({ minimum: 0, maximum: 4_294_967_295 })
 const Attempt = Type.Integer({ minimum: 0, maximum: 65_535 })
-const Count = Type.Integer({ minimum: 0 })
+/** Tokens; the upper bound is that of the ledger's columns. */
+const Count = Type.Integer({ minimum: 0, maximum: 2_147_483_647 })
 
 /** What one placement of a model is doing on the agent, as the agent last knew it. */
 export const InstanceStateSchema = Type.Union([
@@ -39,7 +40,7 @@ export const HelloSchema = Type.Object({
   type: Type.Literal('hello'),
   agentId: AgentIdSchema,
   apiKey: Type.String({ maxLength: 256 }),
-  /** Every version the agent speaks; the signature is over the newest. */
+  /** Every version the agent speaks; the signature is over the newest that both sides list. */
   versions: Type.Array(Type.Integer({ minimum: 1 }), { minItems: 1, maxItems: 32 }),
   features: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 }),
   software: Type.Object({

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'queue_full'
   | 'agent_lost'
   | 'agent_refused'
+  | 'agent_faulty'
   | 'worker_died'
   | 'out_of_memory'
   | 'model_load_failed'
@@ -54,6 +55,8 @@ export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   queue_full: { httpStatus: 429, openaiType: 'rate_limit_error', retryElsewhere: false },
   agent_lost: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
   agent_refused: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
+  /** The agent broke the protocol: a gap in its tokens, another prompt, a wrong count. */
+  agent_faulty: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
   worker_died: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
   out_of_memory: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
   model_load_failed: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
@@ -62,7 +65,8 @@ export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   cancelled: { httpStatus: 499, openaiType: 'server_error', retryElsewhere: false },
   upgrade_required: { httpStatus: 426, openaiType: 'invalid_request_error', retryElsewhere: false },
   server_shutting_down: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: false },
-  internal: { httpStatus: 500, openaiType: 'server_error', retryElsewhere: false },
+  /** From an agent it is that machine's, and a newer agent's code that this build does not know; others may do better. */
+  internal: { httpStatus: 500, openaiType: 'server_error', retryElsewhere: true },
 }
 
 export const errorCodes = Object.keys(errorMeanings) as readonly ErrorCode[]

@@ -44,7 +44,7 @@ export const limits = {
   slotsPerInstanceMax: 256,
   /** Text an agent may put into an error or a name. */
   errorTextBytesMax: 2_000,
-  /** An enrolment's nonce; 32 bytes as NATS nkeys' successor designs use. */
+  /** Random bytes of a challenge. */
   nonceBytes: 32,
 } as const
 

@@ -40,6 +40,12 @@ test('no bytes are accepted wrongly or crash: random, cut and changed frames', (
   )
 })
 
+test('a segment that begins with a byte order mark keeps it', () => {
+  const segments = [{ kind: 'answer' as const, text: '\ufeffabc' }]
+  const value = { stream: 1, attempt: 0, choice: 0, index: 0, tokenId: 1, segments }
+  expect(decodeTokenFrame(encodeTokenFrame(value))).toEqual({ type: 'token', ...value })
+})
+
 test('bytes after the last segment are ignored, for what a later version may add', () => {
   const value = {
     stream: 1,

@@ -54,7 +54,8 @@ const segmentHeaderBytes = 5
 const kinds: readonly SegmentKind[] = ['answer', 'reasoning', 'tool_call']
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true })
+/** `ignoreBOM` keeps a leading U+FEFF: it is a character of the answer like any other. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** @returns a fresh buffer with the frame; the caller owns it. */
 export function encodeTokenFrame(frame: Omit<TokenFrame, 'type'>): Uint8Array<ArrayBuffer> {

@@ -11,6 +11,8 @@ export type SchedulerCommand =
       readonly jobId: JobId
       readonly agentId: AgentId
       readonly instanceId: InstanceId
+      /** The model is in memory there. */
+      readonly ready: boolean
       readonly fallbacks: readonly AgentId[]
     }
   | {

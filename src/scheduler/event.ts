@@ -73,11 +73,16 @@ export type SchedulerEvent =
       readonly model: string
       readonly spareInstanceId: InstanceId
     }
-  /** The attempt on the leased agent failed; the job wants another agent. */
+  /** The attempt on the leased agent failed; the job wants to go on elsewhere. */
   | {
       readonly type: 'retry'
       readonly jobId: JobId
       readonly spareInstanceId: InstanceId
+      /**
+       * What this job thinks of the agent now. `avoid`: others first, for a machine that lost its connection or its
+       * worker and may be back in a second. `ban`: never again for this job.
+       */
+      readonly formerAgent: 'avoid' | 'ban'
     }
   /** The job is over, however it ended. */
   | { readonly type: 'release'; readonly jobId: JobId }

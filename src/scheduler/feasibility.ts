@@ -1,3 +1,4 @@
+import type { Instant } from '../clock.ts'
 import type { ModelFacts } from './event.ts'
 import type { Agent, Fleet } from './fleet.ts'
 
@@ -5,37 +6,86 @@ import type { Agent, Fleet } from './fleet.ts'
 const memoryHeadroomMb = 512
 const bytesPerMb = 1024 * 1024
 
+/** An agent whose connection broke is mostly back within seconds; requests wait that long before they are refused. */
+const returnGraceMs = 10_000
+
 /**
- * One reason why an agent cannot take a model, or null. Predicates are small and named, so that "why did nobody take
- * my request?" has an answer with figures.
+ * Why an agent cannot take a model now, in words with figures. A `passing` obstacle may be gone in a moment (a late
+ * pong, a connection that is being made anew): nothing is placed there, but a request would rather wait than be refused.
  */
-type Predicate = (agent: Agent, model: ModelFacts, fleet: Fleet) => string | null
+export type Obstacle = { readonly reason: string; readonly passing: boolean }
+
+type Question = {
+  readonly agent: Agent
+  readonly model: ModelFacts
+  readonly fleet: Fleet
+  readonly now: Instant
+}
+/** Predicates are small and named, so that "why did nobody take my request?" has an answer. */
+type Predicate = (question: Question) => Obstacle | null
 
 const predicates: readonly Predicate[] = [
-  agent => (agent.connected ? null : 'not connected'),
-  agent => (agent.adminState === 'active' ? null : `${agent.adminState} by the operator`),
-  agent => (agent.draining ? 'draining by its owner' : null),
-  agent => (agent.standing.liveness === 'green' ? null : `late: ${agent.standing.liveness}`),
+  isConnected,
+  isWanted,
+  isNotDraining,
+  isPunctual,
+  loadedItBefore,
   memoryFits,
 ]
 
-/** @returns why the agent cannot take the model, or null when it can */
-export function infeasible(agent: Agent, model: ModelFacts, fleet: Fleet): string | null {
+/**
+ * @returns what stands in the way, null when nothing does. A lasting obstacle is told before a passing one, since only
+ * the latter is worth waiting for.
+ */
+export function obstacle(
+  fleet: Fleet,
+  agent: Agent,
+  model: ModelFacts,
+  now: Instant,
+): Obstacle | null {
+  let passing: Obstacle | null = null
   for (const predicate of predicates) {
-    const reason = predicate(agent, model, fleet)
-    if (reason !== null) return reason
+    const found = predicate({ agent, model, fleet, now })
+    if (found?.passing === false) return found
+    passing ??= found
   }
-  return null
+  return passing
 }
 
-/** An agent that holds the model has proved that it fits; else the figures of the header's machine decide. */
-function memoryFits(agent: Agent, model: ModelFacts, fleet: Fleet): string | null {
+const lasting = (reason: string): Obstacle => ({ reason, passing: false })
+
+function isConnected({ agent, now }: Question): Obstacle | null {
+  if (agent.connected) return null
+  return { reason: 'not connected', passing: now - agent.disconnectedAt < returnGraceMs }
+}
+
+function isWanted({ agent: { adminState } }: Question): Obstacle | null {
+  return adminState === 'active' ? null : lasting(`${adminState} by the operator`)
+}
+
+function isNotDraining({ agent }: Question): Obstacle | null {
+  return agent.draining ? lasting('draining by its owner') : null
+}
+
+function isPunctual({ agent: { standing } }: Question): Obstacle | null {
+  if (standing.liveness === 'green') return null
+  return { reason: `late: ${standing.status}`, passing: standing.status !== 'offline' }
+}
+
+function loadedItBefore({ agent, model, now }: Question): Obstacle | null {
+  const failed = agent.failedLoads.get(model.sha256)
+  if (failed === undefined || now >= failed.until) return null
+  const seconds = Math.ceil((failed.until - now) / 1_000)
+  return lasting(`could not load it (${failed.error}), asked again in ${seconds} s`)
+}
+
+/** An agent that holds the model has proved that it fits; else the figures of its inventory decide. */
+function memoryFits({ agent, model, fleet }: Question): Obstacle | null {
   if (fleet.instanceOf(agent, model) !== undefined) return null
   const needMb = Math.ceil(model.sizeBytes / bytesPerMb) + memoryHeadroomMb
   const haveMb = memoryForModelsMb(agent)
-  return haveMb >= needMb
-    ? null
-    : `needs ${needMb} MB with headroom, the largest memory is ${haveMb} MB`
+  if (haveMb >= needMb) return null
+  return lasting(`needs ${needMb} MB with headroom, the largest memory is ${haveMb} MB`)
 }
 
 /** The largest single memory a model could lie in: one GPU's, or the machine's own when that is larger. */

@@ -2,6 +2,7 @@ import type { Instant } from '../clock.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
+import { limits } from '../protocol/limits.ts'
 import type { AgentFacts, InstanceReport, ModelFacts } from './event.ts'
 import { standingOf, type AgentStanding } from './liveness.ts'
 
@@ -9,10 +10,21 @@ import { standingOf, type AgentStanding } from './liveness.ts'
 export type Instance = {
   readonly id: InstanceId
   readonly modelSha256: string
+  /** Tokens a slot was asked to hold, or holds as far as the agent says; two names of one file may want different ones. */
+  readonly contextTokens: number
   status: InstanceState
   /** Slots, from the catalogue until the agent has said what it really has. */
   slots: number
+  /** It was told to unload and gets nothing new. */
+  leaving: boolean
   readonly leases: Set<JobId>
+}
+
+/** A model that an agent could not load, and when it may be asked again. */
+export type FailedLoad = {
+  readonly error: string
+  readonly until: Instant
+  readonly delayMs: number
 }
 
 /** What is believed about one agent. Only the fleet and the scheduler change it. */
@@ -25,14 +37,22 @@ export type Agent = {
   reliability: number
   latencyMs: number | null
   connected: boolean
+  /** When the connection ended; meaningless while connected. */
+  disconnectedAt: Instant
   lastHeartbeatAt: Instant
   pingLate: boolean
   /** The standing that was last announced. */
   standing: AgentStanding
   readonly instances: Map<InstanceId, Instance>
+  /** By the model's sha256; forgotten when the model is ready or the agent connects anew. */
+  readonly failedLoads: Map<string, FailedLoad>
   /** Sum of the leases of all instances. */
   leaseCount: number
 }
+
+/** A model that does not load is asked for again after half a minute, then after twice as long, up to a quarter hour. */
+const failedLoadDelayMinMs = 30_000
+const failedLoadDelayMaxMs = 900_000
 
 /**
  * All agents, with an index by model so that a decision looks only at the agents that hold it.
@@ -42,7 +62,7 @@ export class Fleet {
   readonly #holders = new Map<string, Set<Agent>>()
 
   /** Takes a (re)connected agent in; what it reports replaces what was believed, leases included. */
-  up(facts: AgentFacts, slotsOf: (sha256: string) => number, now: Instant): Agent {
+  up(facts: AgentFacts, now: Instant): Agent {
     this.#forgetInstances(this.agents.get(facts.agentId))
     const agent: Agent = {
       id: facts.agentId,
@@ -52,41 +72,57 @@ export class Fleet {
       reliability: facts.reliability,
       latencyMs: null,
       connected: true,
+      disconnectedAt: now,
       lastHeartbeatAt: now,
       pingLate: false,
       standing: standingOf({ connected: true, lastHeartbeatAt: now, pingLate: false }, now),
       instances: new Map(),
+      failedLoads: new Map(),
       leaseCount: 0,
     }
     this.agents.set(agent.id, agent)
-    for (const report of facts.instances) this.report(agent, report, slotsOf(report.modelSha256))
+    for (const report of facts.instances) this.report(agent, report, now)
     return agent
   }
 
   /** Takes over what the agent says about an instance; one that is unloaded or failed is forgotten. */
-  report(agent: Agent, report: InstanceReport, slotsDefault: number): Instance | undefined {
-    const known = agent.instances.get(report.instanceId)
-    if (report.status.state === 'unloaded' || report.status.state === 'failed') {
+  report(agent: Agent, { instanceId, modelSha256, status }: InstanceReport, now: Instant): void {
+    const known = agent.instances.get(instanceId)
+    if (status.state === 'unloaded' || status.state === 'failed') {
       if (known !== undefined) this.#forget(agent, known)
-      return undefined
+      if (status.state === 'failed') noteFailedLoad(agent, modelSha256, status.error.message, now)
+      return
     }
-    const instance = known ?? this.add(agent, report.instanceId, report.modelSha256, slotsDefault)
-    instance.status = report.status
-    if (report.status.state === 'ready') instance.slots = report.status.slots
-    return instance
+    if (known === undefined && agent.instances.size >= limits.instancesPerAgentMax) return
+    // An instance from before a reconnect: until it says otherwise it has one slot and holds whatever is asked.
+    const contextTokens = status.state === 'ready' ? status.contextTokens : Infinity
+    const instance =
+      known ?? this.#add(agent, { id: instanceId, modelSha256, contextTokens, slots: 1 })
+    instance.status = status
+    if (status.state !== 'ready') return
+    instance.slots = status.slots
+    agent.failedLoads.delete(modelSha256)
   }
 
-  add(agent: Agent, id: InstanceId, modelSha256: string, slots: number): Instance {
+  /** The agent is about to be told to load the model. */
+  load(agent: Agent, id: InstanceId, model: ModelFacts): Instance {
+    const { sha256: modelSha256, contextTokens, slots } = model
+    return this.#add(agent, { id, modelSha256, contextTokens, slots })
+  }
+
+  #add(
+    agent: Agent,
+    what: Pick<Instance, 'id' | 'modelSha256' | 'contextTokens' | 'slots'>,
+  ): Instance {
     const instance: Instance = {
-      id,
-      modelSha256,
+      ...what,
       status: { state: 'loading', progress: null },
-      slots,
+      leaving: false,
       leases: new Set(),
     }
-    agent.instances.set(id, instance)
-    const holders = this.#holders.get(modelSha256)
-    if (holders === undefined) this.#holders.set(modelSha256, new Set([agent]))
+    agent.instances.set(instance.id, instance)
+    const holders = this.#holders.get(instance.modelSha256)
+    if (holders === undefined) this.#holders.set(instance.modelSha256, new Set([agent]))
     else holders.add(agent)
     return instance
   }
@@ -96,9 +132,15 @@ export class Fleet {
     return this.#holders.get(modelSha256) ?? []
   }
 
+  /** The agent's instance that can serve the model: the same weights, and room for the context that the name promises. */
   instanceOf(agent: Agent, model: ModelFacts): Instance | undefined {
     for (const instance of agent.instances.values())
-      if (instance.modelSha256 === model.sha256) return instance
+      if (
+        instance.modelSha256 === model.sha256 &&
+        instance.contextTokens >= model.contextTokens &&
+        !instance.leaving
+      )
+        return instance
     return undefined
   }
 
@@ -113,9 +155,10 @@ export class Fleet {
   }
 
   /** The connection is gone: nothing is held there any more as far as placement goes. */
-  down(agent: Agent): void {
+  down(agent: Agent, now: Instant): void {
     this.#forgetInstances(agent)
     agent.connected = false
+    agent.disconnectedAt = now
   }
 
   remove(agent: Agent): void {
@@ -138,4 +181,11 @@ export class Fleet {
     holders?.delete(agent)
     if (holders?.size === 0) this.#holders.delete(instance.modelSha256)
   }
+}
+
+function noteFailedLoad(agent: Agent, sha256: string, error: string, now: Instant): void {
+  const before = agent.failedLoads.get(sha256)?.delayMs
+  const delayMs =
+    before === undefined ? failedLoadDelayMinMs : Math.min(2 * before, failedLoadDelayMaxMs)
+  agent.failedLoads.set(sha256, { error, until: now + delayMs, delayMs })
 }

@@ -1,9 +1,19 @@
+import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId } from '../protocol/ids.ts'
 import type { ModelFacts } from './event.ts'
-import { infeasible } from './feasibility.ts'
+import { obstacle } from './feasibility.ts'
 import type { Agent, Fleet, Instance } from './fleet.ts'
 import { compareCandidates, type Candidate } from './ranking.ts'
+
+/** What a job asks for. */
+export type Wish = {
+  readonly model: ModelFacts
+  /** Agents that are taken only when there is no other. */
+  readonly avoided: ReadonlySet<AgentId>
+  /** Agents that are not asked again. */
+  readonly banned: ReadonlySet<AgentId>
+}
 
 /** Where a job could go now. Deciding changes nothing; the scheduler acts on it. */
 export type Placement =
@@ -13,20 +23,13 @@ export type Placement =
       readonly instance: Instance
       readonly fallbacks: readonly AgentId[]
     }
-  | { readonly type: 'load'; readonly agent: Agent; readonly model: ModelFacts }
+  | { readonly type: 'load'; readonly agent: Agent }
   | { readonly type: 'wait' }
   | { readonly type: 'refuse'; readonly error: Failure }
 
-/**
- * The decision, numbered as in README.md.
- * @param tried agents that failed this job and are not asked again
- */
-export function choosePlacement(
-  fleet: Fleet,
-  model: ModelFacts,
-  tried: ReadonlySet<AgentId>,
-): Placement {
-  const { free, busy } = holdersOf(fleet, model, tried)
+/** The decision, numbered as in README.md. */
+export function choosePlacement(fleet: Fleet, wish: Wish, now: Instant): Placement {
+  const { free, busy } = holdersOf(fleet, wish, now)
   // 1. A feasible agent holds the model and has a free slot: the best of them, the others are the fallbacks.
   const best = free[0]
   if (best?.instance !== undefined) {
@@ -34,24 +37,25 @@ export function choosePlacement(
     return { type: 'lease', agent: best.agent, instance: best.instance, fallbacks }
   }
   // 2. An agent without the model can load it: any feasible one when nobody holds it, else only an idle one.
-  const loader = bestLoader(fleet, model, tried, busy === 0)
-  if (loader !== undefined) return { type: 'load', agent: loader, model }
-  // 3. The holders are busy: wait for a slot.
-  if (busy > 0) return { type: 'wait' }
+  const loader = bestLoader(fleet, wish, now, busy === 0)
+  if (loader !== undefined) return { type: 'load', agent: loader }
+  // 3. The holders are busy, or somebody may be back in a moment: wait.
+  if (busy > 0 || someoneMayReturn(fleet, wish, now)) return { type: 'wait' }
   // 4. Nobody can.
-  return { type: 'refuse', error: whyNobody(fleet, model, tried) }
+  return { type: 'refuse', error: whyNobody(fleet, wish, now) }
 }
 
 type Holders = { readonly free: readonly Candidate[]; readonly busy: number }
 
-function holdersOf(fleet: Fleet, model: ModelFacts, tried: ReadonlySet<AgentId>): Holders {
+function holdersOf(fleet: Fleet, wish: Wish, now: Instant): Holders {
   const free: Candidate[] = []
   let busy = 0
-  for (const agent of fleet.holders(model.sha256)) {
-    if (tried.has(agent.id) || infeasible(agent, model, fleet) !== null) continue
-    const instance = fleet.instanceOf(agent, model)
-    if (instance === undefined) continue
-    if (instance.leases.size < instance.slots) free.push({ agent, instance })
+  for (const agent of fleet.holders(wish.model.sha256)) {
+    const instance = fleet.instanceOf(agent, wish.model)
+    if (instance === undefined || wish.banned.has(agent.id)) continue
+    if (obstacle(fleet, agent, wish.model, now) !== null) continue
+    if (instance.leases.size < instance.slots)
+      free.push({ agent, instance, avoided: wish.avoided.has(agent.id) })
     else busy++
   }
   return { free: free.sort(compareCandidates), busy }
@@ -59,26 +63,35 @@ function holdersOf(fleet: Fleet, model: ModelFacts, tried: ReadonlySet<AgentId>)
 
 function bestLoader(
   fleet: Fleet,
-  model: ModelFacts,
-  tried: ReadonlySet<AgentId>,
+  wish: Wish,
+  now: Instant,
   nobodyHoldsIt: boolean,
 ): Agent | undefined {
   let best: Candidate | undefined
   for (const agent of fleet.agents.values()) {
-    if (tried.has(agent.id) || (!nobodyHoldsIt && agent.leaseCount > 0)) continue
-    if (fleet.instanceOf(agent, model) !== undefined) continue
-    if (infeasible(agent, model, fleet) !== null) continue
-    const candidate = { agent, instance: undefined }
+    if (wish.banned.has(agent.id) || (!nobodyHoldsIt && agent.leaseCount > 0)) continue
+    if (fleet.instanceOf(agent, wish.model) !== undefined) continue
+    if (obstacle(fleet, agent, wish.model, now) !== null) continue
+    const candidate = { agent, instance: undefined, avoided: wish.avoided.has(agent.id) }
     if (best === undefined || compareCandidates(candidate, best) < 0) best = candidate
   }
   return best?.agent
 }
 
-function whyNobody(fleet: Fleet, model: ModelFacts, tried: ReadonlySet<AgentId>): Failure {
+function someoneMayReturn(fleet: Fleet, wish: Wish, now: Instant): boolean {
+  for (const agent of fleet.agents.values())
+    if (!wish.banned.has(agent.id) && obstacle(fleet, agent, wish.model, now)?.passing === true)
+      return true
+  return false
+}
+
+function whyNobody(fleet: Fleet, { model, banned }: Wish, now: Instant): Failure {
   const reasons = new Map<string, number>()
   for (const agent of fleet.agents.values()) {
-    const reason = tried.has(agent.id) ? 'failed this request' : infeasible(agent, model, fleet)
-    if (reason !== null) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+    const reason = banned.has(agent.id)
+      ? 'failed this request'
+      : obstacle(fleet, agent, model, now)?.reason
+    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
   }
   const told = [...reasons].slice(0, reasonsToldMax).map(([why, agents]) => `${agents} × ${why}`)
   const why = told.length === 0 ? 'no agent is connected' : told.join('; ')

@@ -1,14 +1,20 @@
 import type { Agent, Instance } from './fleet.ts'
 
 /** An agent that could run the job, with the instance it would run on (undefined: it would have to load first). */
-export type Candidate = { readonly agent: Agent; readonly instance: Instance | undefined }
+export type Candidate = {
+  readonly agent: Agent
+  readonly instance: Instance | undefined
+  /** It interrupted this job before. */
+  readonly avoided: boolean
+}
 
 /**
- * Orders candidates, best first: model in memory before loading before not there; then least loaded, more reliable,
+ * Orders candidates, best first: one that has not interrupted the job before; then model in memory before loading before not there; then least loaded, more reliable,
  * nearer; equal ones by id, so that a decision depends on nothing but its inputs.
  */
 export function compareCandidates(a: Candidate, b: Candidate): number {
   return (
+    Number(a.avoided) - Number(b.avoided) ||
     readiness(a.instance) - readiness(b.instance) ||
     load(a) - load(b) ||
     b.agent.reliability - a.agent.reliability ||

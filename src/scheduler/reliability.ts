@@ -11,6 +11,7 @@ const lossRatio = 0.2
 
 /** Failures that say something about the machine; a lost network, an owner's refusal or a bad request do not. */
 const ownFault: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'agent_faulty',
   'worker_died',
   'out_of_memory',
   'model_load_failed',

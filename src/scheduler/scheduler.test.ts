@@ -63,12 +63,18 @@ class Pool {
     return this.handle({ type: 'request', jobId: jobId(job), model, spareInstanceId: spare(job) })
   }
 
-  retry(job: string): readonly SchedulerCommand[] {
+  retry(job: string, formerAgent: 'avoid' | 'ban' = 'ban'): readonly SchedulerCommand[] {
     return this.handle({
       type: 'retry',
       jobId: jobId(job),
       spareInstanceId: spare(`${job}-again`),
+      formerAgent,
     })
+  }
+
+  tick(laterMs: number): readonly SchedulerCommand[] {
+    this.now += laterMs
+    return this.handle({ type: 'tick' })
   }
 
   release(job: string): readonly SchedulerCommand[] {
@@ -96,6 +102,7 @@ describe('placing a request', () => {
       jobId: jobId('2'),
       agentId: agentId('b'),
       instanceId: spare('i-b'),
+      ready: true,
       fallbacks: [agentId('a')],
     })
   })
@@ -147,7 +154,7 @@ describe('placing a request', () => {
     expect(error?.message).toContain('1 × pending by the operator')
   })
 
-  test('a draining, pending, revoked or late agent gets nothing new', () => {
+  test('an agent that is draining, by its owner or the operator, or revoked gets nothing new', () => {
     const cases: ((pool: Pool) => void)[] = [
       pool =>
         pool.handle({
@@ -158,7 +165,6 @@ describe('placing a request', () => {
         }),
       pool => pool.handle({ type: 'admin_state', agentId: agentId('a'), adminState: 'draining' }),
       pool => pool.handle({ type: 'admin_state', agentId: agentId('a'), adminState: 'revoked' }),
-      pool => pool.handle({ type: 'ping', agentId: agentId('a'), late: true }),
     ]
     for (const make of cases) {
       const pool = new Pool()
@@ -208,13 +214,53 @@ describe('waiting', () => {
     expect(refusalOf(pool.handle({ type: 'tick' }))).toMatchObject({ code: 'timeout' })
   })
 
-  test('when the last agent that could serve leaves, those that wait are told', () => {
+  test('when the last agent that could serve is gone for good, those that wait are told', () => {
     const pool = new Pool()
     pool.up('a', { instances: [ready('i-a', tiny, 1)] })
     pool.request('running')
     pool.request('waiting')
-    const commands = pool.handle({ type: 'agent_down', agentId: agentId('a') })
-    expect(refusalOf(commands)).toMatchObject({ code: 'no_capable_agent' })
+    expect(refusalOf(pool.handle({ type: 'agent_down', agentId: agentId('a') }))).toBeUndefined()
+    expect(refusalOf(pool.tick(9_999))).toBeUndefined()
+    expect(refusalOf(pool.tick(1))).toMatchObject({ code: 'no_capable_agent' })
+  })
+
+  test('a hiccup of the only agent keeps everybody in line: a late pong, a connection made anew', () => {
+    const pool = new Pool()
+    pool.up('a', { instances: [ready('i-a', tiny, 1)] })
+    pool.request('1')
+    pool.request('2')
+    expect(pool.handle({ type: 'ping', agentId: agentId('a'), late: true })).toMatchObject([
+      { type: 'standing', standing: { liveness: 'yellow' } },
+    ])
+    expect(pool.request('3')).toMatchObject([{ type: 'queued', position: 2 }])
+    pool.handle({ type: 'ping', agentId: agentId('a'), late: false })
+    pool.handle({ type: 'agent_down', agentId: agentId('a') })
+    expect(pool.retry('1', 'avoid')).toMatchObject([{ type: 'queued', position: 1 }])
+    expect(leasesOf(pool.up('a', { instances: [ready('i-a', tiny, 1)] }))).toEqual(['1@a'])
+    expect(leasesOf(pool.release('1'))).toEqual(['2@a'])
+  })
+
+  test('an interrupted stream goes before those that have not begun, also when the line is full', () => {
+    const pool = new Pool()
+    pool.up('a', { instances: [ready('i-a', tiny, 1)] })
+    pool.up('b', { instances: [ready('i-b', tiny, 1)] })
+    pool.request('1')
+    pool.request('2')
+    for (let i = 0; i < waitingLineLengthMax; i++) pool.request(`w${i}`)
+    expect(pool.retry('1', 'avoid')).toMatchObject([{ type: 'lease', jobId: jobId('1') }])
+    pool.handle({ type: 'ping', agentId: agentId('a'), late: true })
+    expect(pool.retry('1', 'ban')).toMatchObject([{ type: 'queued', position: 1 }])
+    expect(leasesOf(pool.release('2'))).toEqual(['1@b'])
+  })
+
+  test('one that may not go where there is room does not block those behind it', () => {
+    const pool = new Pool()
+    pool.up('a', { instances: [ready('i-a', tiny, 1)] })
+    pool.up('b', { instances: [ready('i-b', tiny, 1)] })
+    pool.request('1')
+    pool.request('2')
+    pool.request('3')
+    expect(pool.retry('1', 'ban').map(command => command.type)).toEqual(['queued', 'lease'])
   })
 })
 
@@ -228,26 +274,69 @@ describe('failures', () => {
     expect(refusalOf(pool.retry('1'))?.message).toContain('2 × failed this request')
   })
 
-  test('an instance that failed to load is forgotten, so that the next request loads anew', () => {
+  test('a model that did not load is let go there, and not asked for again for a growing while', () => {
     const pool = new Pool()
     pool.up('a')
     pool.request('1')
-    pool.handle({
-      type: 'instance',
-      agentId: agentId('a'),
-      instanceId: spare('1'),
-      modelSha256: tiny.sha256,
-      status: { state: 'failed', error: { code: 'out_of_memory', message: 'no room' } },
-    })
-    expect(pool.request('2').map(command => command.type)).toEqual(['load', 'lease'])
+    const fails = (instance: string) =>
+      pool.handle({
+        type: 'instance',
+        agentId: agentId('a'),
+        instanceId: spare(instance),
+        modelSha256: tiny.sha256,
+        status: { state: 'failed', error: { code: 'out_of_memory', message: 'no room' } },
+      })
+    expect(fails('1')).toEqual([{ type: 'unload', agentId: agentId('a'), instanceId: spare('1') }])
+    expect(refusalOf(pool.request('2'))?.message).toContain('could not load it (no room)')
+    pool.now += 30_000
+    expect(pool.request('3').map(command => command.type)).toEqual(['load', 'lease'])
+    fails('3')
+    pool.now += 30_000
+    expect(refusalOf(pool.request('4'))?.message).toContain('asked again in 30 s')
+  })
+
+  test('an instance that was told to unload gets nothing new', () => {
+    const pool = new Pool()
+    pool.up('a', { instances: [ready('i-a')] })
+    expect(pool.handle({ type: 'unload_model', model: 'tiny' })).toHaveLength(1)
+    expect(pool.handle({ type: 'unload_model', model: 'tiny' })).toHaveLength(0)
+    expect(pool.request('1')).toMatchObject([{ type: 'load' }, { type: 'lease', instanceId: '1' }])
+  })
+
+  test('a model that leaves the catalogue is unloaded, and its interrupted jobs do not go on with other weights', () => {
+    const pool = new Pool()
+    pool.up('a', { instances: [ready('i-a')] })
+    pool.up('b', { instances: [ready('i-b')] })
+    pool.request('1')
+    const other = { ...tiny, sha256: 'd'.repeat(64) }
+    expect(pool.handle({ type: 'catalogue', models: [other] })).toHaveLength(2)
+    expect(refusalOf(pool.retry('1'))).toMatchObject({ code: 'model_not_found' })
+  })
+
+  test('two names of one file with different contexts do not share an instance that is too small', () => {
+    const long = { ...tiny, name: 'tiny-long', contextTokens: 4096 }
+    const pool = new Pool([tiny, long])
+    pool.up('a', { instances: [ready('i-a')] })
+    expect(pool.request('1', 'tiny')).toMatchObject([{ instanceId: 'i-a' }])
+    expect(pool.request('2', 'tiny-long').map(command => command.type)).toEqual(['load', 'lease'])
+    expect(pool.request('3', 'tiny-long')).toMatchObject([{ type: 'lease', instanceId: '2' }])
+  })
+
+  test('an agent that was only interrupted is used again when there is no other', () => {
+    const pool = new Pool()
+    pool.up('a', { instances: [ready('i-a')] })
+    pool.request('1')
+    expect(leasesOf(pool.retry('1', 'avoid'))).toEqual(['1@a'])
+    pool.up('b', { instances: [ready('i-b')], reliability: 0.1 })
+    expect(leasesOf(pool.retry('1', 'avoid'))).toEqual(['1@b'])
   })
 
   test('an agent that comes back with its model is used at once', () => {
     const pool = new Pool()
     pool.up('a', { instances: [ready('i-a')] })
     pool.handle({ type: 'agent_down', agentId: agentId('a') })
-    expect(refusalOf(pool.request('1'))).toBeDefined()
-    pool.up('a', { instances: [ready('i-a')] })
+    expect(pool.request('1')).toMatchObject([{ type: 'queued' }])
+    expect(leasesOf(pool.up('a', { instances: [ready('i-a')] }))).toEqual(['1@a'])
     expect(leasesOf(pool.request('2'))).toEqual(['2@a'])
   })
 
@@ -309,6 +398,11 @@ describe('whatever happens', () => {
   })
 })
 
+const fallen: InstanceReport['status'] = {
+  state: 'failed',
+  error: { code: 'worker_died', message: 'it fell over' },
+}
+
 /** Random agents join, leave, fill up and fail; the promises are checked after every event. */
 function runRandomPool(seed: number): void {
   let state = seed
@@ -350,7 +444,7 @@ function runRandomPool(seed: number): void {
     pool.now += random(2_000)
     const name = `agent-${random(5)}`
     const some = [...running.keys()][random(Math.max(1, running.size))]
-    switch (random(7)) {
+    switch (random(12)) {
       case 0:
       case 1: {
         const lost = [...running].filter(([, agent]) => agent === name).map(([job]) => job)
@@ -367,7 +461,43 @@ function runRandomPool(seed: number): void {
         }
         break
       case 3:
-        if (some !== undefined) apply(pool.retry(some))
+        if (some !== undefined) apply(pool.retry(some, random(2) === 0 ? 'avoid' : 'ban'))
+        break
+      case 4: {
+        const late = random(2) === 0
+        apply(pool.handle({ type: 'ping', agentId: agentId(name), late }))
+        apply(pool.handle({ type: 'tick' }))
+        apply(
+          pool.handle({
+            type: 'heartbeat',
+            agentId: agentId(name),
+            draining: random(8) === 0,
+            latencyMs: random(100),
+          }),
+        )
+        break
+      }
+      case 5: {
+        const status = random(3) === 0 ? fallen : ready('').status
+        const instances = pool.scheduler.agent(agentId(name))?.instances ?? new Map()
+        const gone = [...instances.values()][0]
+        if (gone === undefined) break
+        const lost = [...gone.leases] as string[]
+        const { id: instanceId, modelSha256 } = gone
+        apply(
+          pool.handle({
+            type: 'instance',
+            agentId: agentId(name),
+            instanceId,
+            modelSha256,
+            status,
+          }),
+        )
+        if (status === fallen) for (const job of lost) apply(pool.retry(job, 'avoid'))
+        break
+      }
+      case 6:
+        if (random(20) === 0) apply(pool.handle({ type: 'unload_model', model: 'tiny' }))
         break
       default:
         apply(pool.request(`job-${jobs++}`))

@@ -32,6 +32,13 @@ export class WaitingLine {
     return line.size
   }
 
+  /** To the front, also of a full line: a stream that was interrupted goes before those that have not begun. */
+  addFirst(waiting: Waiting): void {
+    const line = this.#byModel.get(waiting.model) ?? new Map<JobId, Waiting>()
+    this.#byModel.set(waiting.model, new Map([[waiting.jobId, waiting], ...line]))
+    this.#length++
+  }
+
   /** @returns false when the job does not wait */
   remove(model: string, jobId: JobId): boolean {
     const line = this.#byModel.get(model)
@@ -45,8 +52,9 @@ export class WaitingLine {
     return [...this.#byModel.keys()]
   }
 
-  first(model: string): Waiting | undefined {
-    return this.#byModel.get(model)?.values().next().value
+  /** Those that wait for a model, in their order; they may be removed meanwhile. */
+  of(model: string): Iterable<Waiting> {
+    return this.#byModel.get(model)?.values() ?? []
   }
 
   /** Those that have waited too long. */
@@ -54,8 +62,7 @@ export class WaitingLine {
     const overdue: Waiting[] = []
     for (const line of this.#byModel.values())
       for (const waiting of line.values()) {
-        if (now - waiting.since < waitingTimeMaxMs) break
-        overdue.push(waiting)
+        if (now - waiting.since >= waitingTimeMaxMs) overdue.push(waiting)
       }
     return overdue
   }

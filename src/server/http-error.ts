@@ -43,6 +43,7 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
     retryAfterSeconds: 5,
     clientMessage: 'The machine that was to run this request refused it. Try again.',
   },
+  agent_faulty: { clientCode: 'agent_faulty', retryAfterSeconds: null },
   worker_died: {
     clientCode: 'worker_died',
     retryAfterSeconds: null,

@@ -3,3 +3,8 @@ export function every(intervalMs: number, act: () => void): { stop(): void } {
   const timer = setInterval(act, intervalMs)
   return { stop: () => clearInterval(timer) }
 }
+
+/** Resolves after `ms`; does not keep the process alive. */
+export function elapsed(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms).unref())
+}

@@ -30,7 +30,7 @@ type Operation = {
 }
 type Spec = { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }
 
-const open = ['/healthz', '/readyz', '/metrics']
+const open = ['/healthz', '/readyz', '/metrics', '/download', '/download/:name']
 
 describe('/swagger', () => {
   const spec = async () => (await (await api.call('/swagger/json')).json()) as Spec

@@ -16,6 +16,11 @@ export async function readJson(
   const bytes = await readBytes(request, bodyBytesMax)
   if (bytes === null) return tooLarge(bodyBytesMax)
   if (bytes.length === 0 && whenEmpty !== undefined) return { json: whenEmpty }
+  if (nestingOf(bytes) > jsonDepthMax)
+    return {
+      code: 'invalid_request',
+      message: `The body of the request is nested deeper than ${jsonDepthMax} levels.`,
+    }
   try {
     return { json: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) }
   } catch {
@@ -26,6 +31,40 @@ export async function readJson(
     return { code: 'invalid_request', message }
   }
 }
+
+/**
+ * Objects and arrays inside each other. JSON.parse takes any depth, but JSON.stringify of what it made overflows the
+ * stack from some ten thousand on, and so do chat templates; no honest schema comes near this.
+ */
+const jsonDepthMax = 128
+
+/** The deepest nesting of brackets outside strings, without parsing; on text that is no JSON it says anything. */
+function nestingOf(bytes: Uint8Array): number {
+  let depth = 0
+  let deepest = 0
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === quote) at = endOfString(bytes, at)
+    else if (byte === openBrace || byte === openBracket) deepest = Math.max(deepest, ++depth)
+    else if (byte === closeBrace || byte === closeBracket) depth--
+  }
+  return deepest
+}
+
+/** @returns the index of the closing quote, or the end */
+function endOfString(bytes: Uint8Array, start: number): number {
+  for (let at = start + 1; ; at++) {
+    at = bytes.indexOf(quote, at)
+    if (at === -1) return bytes.length
+    let backslashes = 0
+    while (bytes[at - 1 - backslashes] === backslash) backslashes++
+    if (backslashes % 2 === 0) return at
+  }
+}
+
+const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket] = [
+  0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d,
+] as const
 
 async function readBytes(request: Request, bodyBytesMax: number): Promise<Uint8Array | null> {
   if (request.body === null) return new Uint8Array()

@@ -11,6 +11,7 @@ import { helloProofBytes, type EnrolResponse } from '../../protocol/enrolment.ts
 import { newAgentId, type AgentId } from '../../protocol/ids.ts'
 import { parseJoinLink } from '../../protocol/join-link.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
+import { DownloadFiles } from '../download/download-files.ts'
 import { createJoinLink, enrol } from '../enrolment/enrol.ts'
 import { startEnrolListener } from '../enrolment/enrol-listener.ts'
 import { createLog } from '../log.ts'
@@ -60,7 +61,9 @@ beforeEach(async () => {
   )
   const take = (request: Parameters<typeof enrol>[1]) =>
     enrol({ clock, store, registry: pool.registry }, request, listener.port)
-  enrolment = startEnrolListener({ log, store, tls, catalogue, enrol: take }, '127.0.0.1', 0)
+  const downloads = new DownloadFiles([])
+  const deps = { log, store, tls, catalogue, downloads, origin: () => origin, enrol: take }
+  enrolment = startEnrolListener(deps, '127.0.0.1', 0)
   origin = `https://127.0.0.1:${enrolment.port}`
 })
 afterEach(async () => {

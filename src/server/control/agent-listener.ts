@@ -9,7 +9,12 @@ import { errorFields, type Log } from '../log.ts'
 import type { Dispatcher } from '../pool/dispatcher.ts'
 import type { AgentRecord } from '../store/store.ts'
 import type { TlsIdentity } from '../tls/authority.ts'
-import { AgentSession, type SessionCommand, type SessionEvent } from './agent-session.ts'
+import {
+  AgentSession,
+  closeCodes,
+  type SessionCommand,
+  type SessionEvent,
+} from './agent-session.ts'
 import type { Proof } from './identity.ts'
 
 /** Connections that have not shown who they are; more are turned away until some have. */
@@ -69,6 +74,12 @@ export class AgentListener {
         key: deps.tls.keyPem,
         secureOptions: sslOpNoTicket,
       },
+      // Bun's error page in development shows sources to whoever asks.
+      development: false,
+      error: error => {
+        deps.log.error('agent listener', errorFields(error))
+        return new Response('something went wrong\n', { status: 500 })
+      },
       fetch: (request, server) => this.#upgrade(request, server),
       websocket: {
         maxPayloadLength: limits.controlMessageBytesMax,
@@ -100,7 +111,7 @@ export class AgentListener {
   }
 
   #upgrade(request: Request, server: Server<Connection>): Response | undefined {
-    if (new URL(request.url).pathname !== '/agent')
+    if (URL.parse(request.url)?.pathname !== '/agent')
       return new Response('agents connect to /agent\n', { status: 404 })
     if (this.#strangers() >= strangersMax)
       return new Response('too many connections\n', { status: 503 })
@@ -157,6 +168,10 @@ export class AgentListener {
         return
       case 'admit':
         if (connection.socket === null) return
+        if (dispatcher.isRevoked(command.agent.id)) {
+          connection.close(closeCodes.refused, 'revoked by the operator')
+          return
+        }
         connection.agentId = command.agent.id
         dispatcher.agentAdmitted(command.agent, command.hello, connection)
         return

@@ -114,7 +114,8 @@ describe('the handshake', () => {
   })
 
   test('nothing reaches the pool before it is over', () => {
-    for (const early of [heartbeat, { type: 'token' } as never]) {
+    const error = { type: 'error', error: { code: 'internal', message: 'noise' } } as const
+    for (const early of [heartbeat, error, { type: 'token' } as never]) {
       const session = new AgentSession()
       session.handle(opened, 0)
       const commands = session.handle(received(early), 0)

@@ -102,11 +102,11 @@ export class AgentSession {
   #received(what: AgentMessage | TokenFrame | Refusal, now: Instant): readonly SessionCommand[] {
     if (this.#state.name === 'closed') return nothing
     if (what.type === 'refusal') return this.#refusal(what)
-    if (what.type === 'error')
-      return [{ type: 'log', text: `the agent reports ${what.error.code}: ${what.error.message}` }]
     if (what.type === 'hello') return this.#hello(what, now)
     if (this.#state.name !== 'online')
       return this.#breach(`${what.type} came before the handshake was over`)
+    if (what.type === 'error')
+      return [{ type: 'log', text: `the agent reports ${what.error.code}: ${what.error.message}` }]
     if (what.type !== 'heartbeat') return [{ type: 'forward', message: what }]
     const ack: ServerMessage = { type: 'heartbeat_ack', sequence: what.sequence }
     return [

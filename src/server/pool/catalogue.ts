@@ -40,6 +40,8 @@ export class Catalogue {
 }
 
 function factsOf({ manifest, contextTokens, slots }: ModelRecord): ModelFacts {
-  const { name, sha256, sizeBytes } = manifest
-  return { name, sha256, sizeBytes, contextTokens, slots }
+  const { name, sha256, sizeBytes, contextTokensTrained } = manifest
+  // No agent gives a slot more than the model was trained for.
+  const contextTokensServed = Math.min(contextTokens, contextTokensTrained)
+  return { name, sha256, sizeBytes, contextTokens: contextTokensServed, slots }
 }

@@ -3,6 +3,7 @@ import type { AgentMessage, Heartbeat, Hello } from '../../protocol/agent-messag
 import type { AgentId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
 import type { AgentRecord, AgentStatus } from '../store/store.ts'
+import { closeCodes } from '../control/agent-session.ts'
 import type { AgentLink, Sent } from './agent-link.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
@@ -16,6 +17,8 @@ type Connected = {
 /** The agents that are connected to this process, and the record that is kept of them. */
 export class ConnectedAgents {
   readonly #connected = new Map<AgentId, Connected>()
+  /** Revoked since this process began; at most as many as there are agents. */
+  readonly #revoked = new Set<AgentId>()
   readonly #registry: RegistryWriter
   readonly #log: (agent: AgentId, name: string, text: string) => void
 
@@ -34,6 +37,21 @@ export class ConnectedAgents {
 
   ids(): readonly AgentId[] {
     return [...this.#connected.keys()]
+  }
+
+  /** Throws the agent out and keeps it out, whatever record of it is on its way. */
+  revoke(id: AgentId): void {
+    this.#revoked.add(id)
+    this.close(id, closeCodes.refused, 'revoked by the operator')
+  }
+
+  isRevoked(id: AgentId): boolean {
+    return this.#revoked.has(id)
+  }
+
+  /** The operator takes it back. */
+  pardon(id: AgentId): void {
+    this.#revoked.delete(id)
   }
 
   /** @returns the agent's former link when it had one: one connection an agent, the newest counts */

@@ -260,6 +260,62 @@ test('a request that is too large for the wire is refused, not tried everywhere'
   expect(events).toMatchObject([{ type: 'failed', error: { code: 'payload_too_large' } }])
 })
 
+test('what waits goes to a reconnected agent only as far as it has room', async () => {
+  const before = await connect('a')
+  const running = ask()
+  const waiting = ask()
+  before.start()
+  before.token(0, 'Hel')
+  const after = await connect('a', before.id)
+  // One slot, two requests: the interrupted one is first in line, the other one waits on.
+  expect(after.sent.filter(message => message.type === 'assign')).toHaveLength(1)
+  expect(pool.poolAdmin.counts()).toMatchObject({ slotsBusy: 1, requestsQueued: 1 })
+  after.start()
+  after.finish(0)
+  await pool.settlement.drained()
+  expect(
+    [running, waiting].filter(({ events }) => events.at(-1)?.type === 'finished'),
+  ).toHaveLength(1)
+})
+
+test('the only agent comes back within seconds: its stream goes on there', async () => {
+  const before = await connect('a')
+  const { events } = ask()
+  before.start()
+  before.token(0, 'Hel')
+  pool.dispatcher.agentGone(before.id, before)
+  expect(events).toHaveLength(1)
+  const after = await connect('a', before.id)
+  expect(after.job).toMatchObject({ attempt: 1, continuation: { tokenIds: [7] } })
+  after.start()
+  after.token(1, 'lo')
+  after.finish(2)
+  await pool.settlement.drained()
+  expect(textOf(events)).toBe('Hello')
+})
+
+test('stalls and breaches cost the agent reliability, a lost connection does not', async () => {
+  const agent = await connect('a')
+  const reliability = () => pool.dispatcher.scheduler.agent(agent.id)?.reliability
+  const before = reliability() ?? 0
+  ask()
+  agent.start()
+  agent.token(5, 'a gap')
+  expect(reliability()).toBeLessThan(before)
+  const after = reliability()
+  ask()
+  pool.dispatcher.agentGone(agent.id, agent)
+  expect(reliability()).toBe(after)
+})
+
+test('draining and resuming reach the agent', async () => {
+  const agent = await connect('a')
+  await pool.poolAdmin.setAdminState(agent.id, 'draining')
+  expect(agent.sent.at(-1)).toEqual({ type: 'drain', resume: false })
+  await pool.poolAdmin.setAdminState(agent.id, 'active')
+  expect(agent.sent.at(-1)).toEqual({ type: 'drain', resume: true })
+})
+
 test('at shutdown every client hears why', async () => {
   const agent = await connect('a')
   const { events } = ask()
@@ -269,4 +325,6 @@ test('at shutdown every client hears why', async () => {
   await pool.settlement.drained()
   for (const heard of [events, waiting.events])
     expect(heard).toMatchObject([{ type: 'failed', error: { code: 'server_shutting_down' } }])
+  expect(agent.sent.filter(message => message.type === 'assign')).toHaveLength(1)
+  expect(ask().events).toMatchObject([{ error: { code: 'server_shutting_down' } }])
 })

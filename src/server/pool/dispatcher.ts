@@ -1,10 +1,11 @@
 import type { Clock } from '../../clock.ts'
-import type { Failure } from '../../protocol/errors.ts'
-import { newInstanceId, type AgentId, type JobId } from '../../protocol/ids.ts'
+import { knownFailure, type ErrorCode, type Failure } from '../../protocol/errors.ts'
+import { newInstanceId, type AgentId, type InstanceId, type JobId } from '../../protocol/ids.ts'
 import type { Hello } from '../../protocol/agent-message.ts'
 import type { SchedulerCommand } from '../../scheduler/command.ts'
 import type { SchedulerEvent } from '../../scheduler/event.ts'
 import { Scheduler } from '../../scheduler/scheduler.ts'
+import { limits } from '../../protocol/limits.ts'
 import { closeCodes, type PoolMessage } from '../control/agent-session.ts'
 import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
 import { RelayStream, type RelayCommand, type RelayEvent } from '../relay/relay-stream.ts'
@@ -20,8 +21,10 @@ type Flight = {
   readonly request: InferenceRequest
   readonly relay: RelayStream
   readonly onEvent: (event: InferenceEvent) => void
-  /** Agent of the running attempt. */
+  readonly chatBytes: number
+  /** Agent and instance of the running attempt. */
   agentId: AgentId | null
+  instanceId: InstanceId | null
 }
 
 export type DispatcherDeps = {
@@ -42,7 +45,10 @@ export class Dispatcher implements Inference {
   readonly #byStream = new Map<number, Flight>()
   readonly #pending: SchedulerEvent[] = []
   #draining = false
-  #lastStream = 0
+  #closing = false
+  /** Begins anywhere: an agent may still hold streams of the process before this one. */
+  #lastStream = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
+  #bytesInFlight = 0
   #tokensRelayed = 0
 
   constructor(deps: DispatcherDeps) {
@@ -62,36 +68,58 @@ export class Dispatcher implements Inference {
     onEvent: (event: InferenceEvent) => void,
   ): { readonly cancel: () => void } {
     const { jobId, model } = request
+    const chatBytes = Buffer.byteLength(JSON.stringify(request.chat))
+    const refusal = this.#refusal(chatBytes)
+    if (refusal !== null) {
+      onEvent({ type: 'failed', error: refusal, usage: { promptTokens: 0, completionTokens: 0 } })
+      return { cancel: () => {} }
+    }
     const flight: Flight = {
       stream: this.#newStream(),
       request,
+      chatBytes,
       relay: new RelayStream(request.chat, this.#deps.clock.now()),
       onEvent,
       agentId: null,
+      instanceId: null,
     }
+    this.#bytesInFlight += chatBytes
     this.#flights.set(jobId, flight)
     this.#byStream.set(flight.stream, flight)
     this.schedule({ type: 'request', jobId, model, spareInstanceId: newInstanceId() })
     return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
   }
 
+  /** Why a request is not even looked at. Escapes and long numbers make the job larger than the body it came in. */
+  #refusal(chatBytes: number): Failure | null {
+    if (this.#closing) return shuttingDown
+    if (chatBytes > chatBytesMax) return tooLarge
+    return this.#bytesInFlight + chatBytes > chatBytesInFlightMax ? overloaded : null
+  }
+
   agentAdmitted(record: AgentRecord, hello: Hello, link: AgentLink): void {
     const former = this.#deps.agents.add(record, hello, link, this.#deps.clock.now())
-    if (former !== undefined) {
-      this.#loseFlights(record.id)
-      former.close(closeCodes.replaced, 'the agent has connected again')
-    }
+    former?.close(closeCodes.replaced, 'the agent has connected again')
     // What still runs there belongs to attempts that were given up when the connection broke.
     for (const { stream, attempt } of hello.streams) link.send({ type: 'cancel', stream, attempt })
+    const lost = this.#flightsOf(record.id)
     const { inventory, instances } = hello
     const { id: agentId, adminState, reliability } = record
+    // First the news, then the losses: what is placed meanwhile must know the agent's slots as they are now.
     this.schedule({ type: 'agent_up', agentId, inventory, adminState, reliability, instances })
+    this.#lose(agentId, lost)
+  }
+
+  /** An agent may be revoked between the look at its record and its admission. */
+  isRevoked(agentId: AgentId): boolean {
+    return this.#deps.agents.isRevoked(agentId)
   }
 
   agentGone(agentId: AgentId, link: AgentLink): void {
     if (!this.#deps.agents.remove(agentId, link, this.#deps.clock.now())) return
+    const lost = this.#flightsOf(agentId)
     this.schedule({ type: 'agent_down', agentId })
-    this.#loseFlights(agentId)
+    this.#lose(agentId, lost)
   }
 
   agentSays(agentId: AgentId, message: PoolMessage): void {
@@ -108,7 +136,10 @@ export class Dispatcher implements Inference {
       case 'failed': {
         const flight = this.#byStream.get(message.stream)
         if (flight === undefined || flight.agentId !== agentId) return
-        this.#relay(flight, message.type === 'failed' ? this.#failure(agentId, message) : message)
+        this.#relay(
+          flight,
+          message.type === 'failed' ? { ...message, error: knownFailure(message.error) } : message,
+        )
         return
       }
       case 'heartbeat':
@@ -124,12 +155,12 @@ export class Dispatcher implements Inference {
         const { instanceId, modelSha256, status } = message
         this.#deps.agents.instance(agentId, message)
         this.schedule({ type: 'instance', agentId, instanceId, modelSha256, status })
+        if (status.state !== 'loading') return
+        for (const flight of this.#flights.values())
+          if (flight.agentId === agentId && flight.instanceId === instanceId)
+            this.#relay(flight, { type: 'loading' })
       }
     }
-  }
-
-  #failure(agentId: AgentId, message: Extract<PoolMessage, { type: 'failed' }>): RelayEvent {
-    return { ...message, error: this.#deps.settlement.agentFailed(agentId, message.error) }
   }
 
   tick(): void {
@@ -137,10 +168,11 @@ export class Dispatcher implements Inference {
     for (const flight of this.#flights.values()) this.#relay(flight, { type: 'tick' })
   }
 
-  /** Ends every request: the server goes away. */
+  /** Ends every request, and takes no more: the server goes away. */
   shutDown(): void {
-    const error = { code: 'server_shutting_down', message: 'the server is restarting' } as const
-    for (const flight of this.#flights.values()) this.#relay(flight, { type: 'refused', error })
+    this.#closing = true
+    for (const flight of this.#flights.values())
+      this.#relay(flight, { type: 'refused', error: shuttingDown })
   }
 
   /** Feeds the scheduler. Events that arise while commands are performed wait their turn, so it sees one at a time. */
@@ -163,9 +195,15 @@ export class Dispatcher implements Inference {
       case 'lease': {
         const flight = this.#flights.get(command.jobId)
         if (flight === undefined) return
-        flight.agentId = command.agentId
-        const { agentId, instanceId } = command
-        this.#relay(flight, { type: 'leased', agentId, instanceId })
+        const { agentId, instanceId, ready } = command
+        flight.agentId = agentId
+        flight.instanceId = instanceId
+        this.#relay(
+          flight,
+          this.#closing
+            ? { type: 'refused', error: shuttingDown }
+            : { type: 'leased', agentId, instanceId, ready },
+        )
         return
       }
       case 'refuse': {
@@ -174,8 +212,10 @@ export class Dispatcher implements Inference {
         return
       }
       case 'load': {
-        const load = catalogue.loadMessage(command.model, command.instanceId)
-        if (load !== undefined) agents.send(command.agentId, load)
+        const { agentId, instanceId, model } = command
+        const load = catalogue.loadMessage(model, instanceId)
+        if (load !== undefined) agents.send(agentId, load)
+        else this.#cannotLoad(agentId, instanceId, model.sha256)
         return
       }
       case 'unload':
@@ -183,7 +223,8 @@ export class Dispatcher implements Inference {
         return
       case 'standing':
         agents.standing(command.agentId, command.standing.status, this.#deps.clock.now())
-        if (command.standing.liveness === 'red') this.#loseFlights(command.agentId)
+        if (command.standing.liveness === 'red')
+          this.#lose(command.agentId, this.#flightsOf(command.agentId))
         return
       case 'disconnect':
         agents.close(command.agentId, closeCodes.tryAgainLater, 'heartbeats are missing')
@@ -225,10 +266,12 @@ export class Dispatcher implements Inference {
         agents.send(command.agentId, { type: 'cancel', stream, attempt: command.attempt })
         return
       case 'retry':
+        settlement.attemptFailed(command.agentId, command.error)
         this.schedule({
           type: 'retry',
           jobId: request.jobId,
           spareInstanceId: newInstanceId(),
+          formerAgent: interruptions.has(command.error.code) ? 'avoid' : 'ban',
         })
         return
       case 'finish':
@@ -236,18 +279,31 @@ export class Dispatcher implements Inference {
       case 'abandon':
         this.#flights.delete(request.jobId)
         this.#byStream.delete(stream)
-        this.schedule({ type: 'release', jobId: request.jobId })
+        this.#bytesInFlight -= flight.chatBytes
+        if (command.type === 'fail' && command.agentId !== null)
+          settlement.attemptFailed(command.agentId, command.error)
         settlement.settle(request, flight.relay.record, command, flight.onEvent)
+        this.schedule({ type: 'release', jobId: request.jobId })
     }
   }
 
-  /** The agent's work moves: every stream that it was answering looks for another agent. */
-  #loseFlights(agentId: AgentId): void {
-    for (const flight of this.#flights.values())
-      if (flight.agentId === agentId) {
-        flight.agentId = null
-        this.#relay(flight, { type: 'agent_lost' })
-      }
+  #cannotLoad(agentId: AgentId, instanceId: InstanceId, modelSha256: string): void {
+    const error = { code: 'model_not_found', message: 'it was taken out of the catalogue' }
+    const status = { state: 'failed', error } as const
+    this.schedule({ type: 'instance', agentId, instanceId, modelSha256, status })
+  }
+
+  #flightsOf(agentId: AgentId): readonly Flight[] {
+    return [...this.#flights.values()].filter(flight => flight.agentId === agentId)
+  }
+
+  /** Work moves: each of these streams, unless it has moved meanwhile, looks for an agent again. */
+  #lose(agentId: AgentId, flights: readonly Flight[]): void {
+    for (const flight of flights) {
+      if (flight.agentId !== agentId) continue
+      flight.agentId = null
+      this.#relay(flight, { type: 'agent_lost' })
+    }
   }
 
   #newStream(): number {
@@ -255,6 +311,24 @@ export class Dispatcher implements Inference {
     while (this.#byStream.has(this.#lastStream))
     return this.#lastStream
   }
+}
+
+/** One job on the wire; a continuation's token ids need room beside it. */
+const chatBytesMax = limits.controlMessageBytesMax / 2
+/** All jobs that run or wait, since each is kept until its end. */
+const chatBytesInFlightMax = 512 * 1024 * 1024
+
+/** Failures of machines that may be back in a second, better than before; other agents are tried first. */
+const interruptions: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['agent_lost', 'worker_died'])
+
+const shuttingDown: Failure = {
+  code: 'server_shutting_down',
+  message: 'the server is restarting',
+}
+
+const overloaded: Failure = {
+  code: 'queue_full',
+  message: 'the requests that wait or run hold too much memory already; try again shortly',
 }
 
 const tooLarge: Failure = {

@@ -1,7 +1,6 @@
 import type { Failure } from '../../protocol/errors.ts'
 import { newInstanceId, type AgentId } from '../../protocol/ids.ts'
 import type { Agent } from '../../scheduler/fleet.ts'
-import { closeCodes } from '../control/agent-session.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../pool-admin.ts'
 import type { AdminState, AgentRecord, Store } from '../store/store.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -74,7 +73,10 @@ async function setAdminState(
 ): Promise<boolean> {
   if (!(await deps.store.setAgentAdminState(id, state))) return false
   deps.dispatcher.schedule({ type: 'admin_state', agentId: id, adminState: state })
-  if (state === 'revoked') deps.agents.close(id, closeCodes.refused, 'revoked by the operator')
+  if (state === 'revoked') deps.agents.revoke(id)
+  else deps.agents.pardon(id)
+  if (state === 'draining' || state === 'active')
+    deps.agents.send(id, { type: 'drain', resume: state === 'active' })
   deps.registry.history({
     agentId: id,
     type: 'admin_state_changed',
@@ -92,20 +94,25 @@ async function loadModel(
   const { dispatcher, catalogue } = deps
   if (!catalogue.has(name))
     return { code: 'model_not_found', message: `the catalogue has no model ${name}` }
-  const before = holders(deps, name)
   const spareInstanceIds = deps.agents.ids().map(newInstanceId)
   dispatcher.schedule({ type: 'load_model', model: name, agentId, spareInstanceIds })
-  const agents = holders(deps, name)
-  if (agents > 0 || before > 0) return { agents }
+  const agents = holders(deps, name, agentId)
+  if (agents > 0) return { agents }
   return { code: 'no_capable_agent', message: `no connected agent can hold ${name} now` }
 }
 
-/** On how many agents the model is, or is being loaded. */
-function holders({ dispatcher: { scheduler } }: PoolAdminDeps, name: string): number {
+/** On how many agents, or on that one, the model is or is being loaded. */
+function holders(
+  { dispatcher: { scheduler } }: PoolAdminDeps,
+  name: string,
+  agentId: AgentId | null = null,
+): number {
   let count = 0
-  for (const agent of scheduler.agents())
+  for (const agent of scheduler.agents()) {
+    if (agentId !== null && agent.id !== agentId) continue
     for (const instance of agent.instances.values())
-      if (scheduler.modelName(instance.modelSha256) === name) count++
+      if (scheduler.modelName(instance.modelSha256) === name && !instance.leaving) count++
+  }
   return count
 }
 

@@ -12,11 +12,11 @@ const historyPendingMax = 10_000
 export class RegistryWriter {
   readonly #store: Store
   readonly #onError: (error: unknown) => void
-  #heartbeats = new Map<AgentId, Instant>()
-  #statuses = new Map<AgentId, AgentStatus>()
-  #reliabilities = new Map<AgentId, number>()
+  readonly #heartbeats = new Map<AgentId, Instant>()
+  readonly #statuses = new Map<AgentId, AgentStatus>()
+  readonly #reliabilities = new Map<AgentId, number>()
   #history: HistoryEvent[] = []
-  #flushing: Promise<void> = Promise.resolve()
+  #flushing: Promise<void> | null = null
 
   constructor(store: Store, onError: (error: unknown) => void) {
     this.#store = store
@@ -43,24 +43,53 @@ export class RegistryWriter {
     this.#history.push(event)
   }
 
-  /** Writes everything that is pending. Resolves when it is stored, or its failure is reported. */
+  /**
+   * Writes everything that is pending; what cannot be written stays pending. Resolves when it is stored, or its failure
+   * is reported. While one runs, another one joins it.
+   */
   flush(): Promise<void> {
-    this.#flushing = this.#flushing.then(() => this.#write()).catch(this.#onError)
+    this.#flushing ??= this.#write()
+      .catch(this.#onError)
+      .finally(() => {
+        this.#flushing = null
+      })
     return this.#flushing
   }
 
   async #write(): Promise<void> {
-    const heartbeats = [...this.#heartbeats].map(([id, at]) => ({ id, at }))
-    const statuses = this.#statuses
-    const reliabilities = this.#reliabilities
-    const history = this.#history
-    this.#heartbeats = new Map()
-    this.#statuses = new Map()
-    this.#reliabilities = new Map()
+    await this.#writeHeartbeats()
+    await drain(this.#statuses, (id, status) => this.#store.setAgentStatus(id, status))
+    await drain(this.#reliabilities, (id, value) => this.#store.setAgentReliability(id, value))
+    await this.#writeHistory()
+  }
+
+  async #writeHeartbeats(): Promise<void> {
+    if (this.#heartbeats.size === 0) return
+    const written = [...this.#heartbeats]
+    await this.#store.recordHeartbeats(written.map(([id, at]) => ({ id, at })))
+    for (const [id, at] of written) if (this.#heartbeats.get(id) === at) this.#heartbeats.delete(id)
+  }
+
+  async #writeHistory(): Promise<void> {
+    if (this.#history.length === 0) return
+    const written = this.#history
     this.#history = []
-    if (heartbeats.length > 0) await this.#store.recordHeartbeats(heartbeats)
-    for (const [id, status] of statuses) await this.#store.setAgentStatus(id, status)
-    for (const [id, value] of reliabilities) await this.#store.setAgentReliability(id, value)
-    if (history.length > 0) await this.#store.appendHistory(history)
+    try {
+      await this.#store.appendHistory(written)
+    } catch (error) {
+      this.#history = [...written, ...this.#history].slice(-historyPendingMax)
+      throw error
+    }
+  }
+}
+
+/** Writes each entry and takes it out, unless it has changed meanwhile. */
+async function drain<Value>(
+  pending: Map<AgentId, Value>,
+  write: (id: AgentId, value: Value) => Promise<void>,
+): Promise<void> {
+  for (const [id, value] of [...pending]) {
+    await write(id, value)
+    if (pending.get(id) === value) pending.delete(id)
   }
 }

@@ -97,9 +97,9 @@ test('reliability is earned by completed requests, lost by the own failures, and
   const served = { attempts: 1, firstTokenAt: 1_500, agentId: id }
   settlement.settle(request(), served, { type: 'finish', reason: 'stop', usage }, () => {})
   expect(reliabilities.get(id)).toBeCloseTo(0.335)
-  settlement.agentFailed(id, { code: 'agent_refused', message: 'the owner plays' })
+  settlement.attemptFailed(id, { code: 'agent_refused', message: 'the owner plays' })
   expect(reliabilities.get(id)).toBeCloseTo(0.335)
-  settlement.agentFailed(id, { code: 'worker_died', message: 'killed' })
+  settlement.attemptFailed(id, { code: 'worker_died', message: 'killed' })
   expect(reliabilities.get(id)).toBeCloseTo(0.268)
   await settlement.drained()
   await registry.flush()
@@ -117,7 +117,9 @@ test('a request for an invented model leaves no row', async () => {
   const error = { code: 'model_not_found', message: 'no' } as const
   const served = { attempts: 0, firstTokenAt: null, agentId: null }
   const heard: InferenceEvent[] = []
-  settlement.settle(request(), served, { type: 'fail', error, usage }, event => heard.push(event))
+  settlement.settle(request(), served, { type: 'fail', error, usage, agentId: null }, event =>
+    heard.push(event),
+  )
   await settlement.drained()
   expect(heard).toMatchObject([{ type: 'failed', error }])
   expect(await database.store.usage()).toEqual([])

@@ -1,9 +1,10 @@
 import type { Clock, Instant } from '../../clock.ts'
-import { knownFailure, type Failure } from '../../protocol/errors.ts'
+import type { Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import { reliabilityAfter } from '../../scheduler/reliability.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { RelayCommand } from '../relay/relay-stream.ts'
+import { elapsed } from '../timers.ts'
 import type { RequestRecord, Store } from '../store/store.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
@@ -38,9 +39,10 @@ export class Settlement {
     this.#deps = deps
   }
 
-  /** @returns once everything that has ended so far is stored */
-  async drained(): Promise<void> {
-    await Promise.all(this.#pending)
+  /** Resolves once everything that has ended so far is stored, or after `limitMs` when it is given. */
+  async drained(limitMs?: number): Promise<void> {
+    const stored = Promise.all(this.#pending)
+    await (limitMs === undefined ? stored : Promise.race([stored, elapsed(limitMs)]))
   }
 
   settle(
@@ -73,14 +75,12 @@ export class Settlement {
     return this.#deps.store.settleRequest(record)
   }
 
-  /** Puts an attempt's failure on the agent's record. @returns it with a code that this build knows */
-  agentFailed(agentId: AgentId, wire: { code: string; message: string }): Failure {
-    const error = knownFailure(wire)
-    const now = this.#deps.clock.now()
+  /** Puts an attempt's failure on the agent's record. */
+  attemptFailed(agentId: AgentId, error: Failure): void {
     const type = error.code === 'worker_died' ? 'worker_died' : 'failed_request'
-    this.#deps.registry.history({ agentId, type, at: now, metadata: { code: error.code } })
+    const at = this.#deps.clock.now()
+    this.#deps.registry.history({ agentId, type, at, metadata: { code: error.code } })
     this.#rate(agentId, error)
-    return error
   }
 
   #completed(agentId: AgentId, record: RequestRecord): void {

@@ -15,10 +15,11 @@ const chat: ChatJob = {
 }
 const promptSha256 = 'c'.repeat(64)
 
-const leased = (agent: string): RelayEvent => ({
-  type: 'leased',
+const leased = (agent: string) => ({
+  type: 'leased' as const,
   agentId: agent as AgentId,
   instanceId: `instance-${agent}` as InstanceId,
+  ready: true,
 })
 const started = (attempt: number, sha = promptSha256): RelayEvent => ({
   type: 'started',
@@ -73,7 +74,7 @@ test('a whole answer: assigned, delivered in order, finished with the usage that
   ])
   story.say(started(0), token(0, 0, 'Hel'), token(0, 1, null), token(0, 2, 'lo'))
   expect(story.text).toBe('Hello')
-  expect(story.say({ type: 'finished', attempt: 0, reason: 'stop', tokens: 99 })).toEqual([
+  expect(story.say({ type: 'finished', attempt: 0, reason: 'stop', tokens: 3 })).toEqual([
     { type: 'finish', reason: 'stop', usage: { promptTokens: 12, completionTokens: 3 } },
   ])
   expect(story.relay.ended).toBe(true)
@@ -124,6 +125,16 @@ describe('an agent that breaks the protocol is told to stop and its work moves',
       started(0),
       ...Array.from({ length: 9 }, (_, index) => token(0, index, 'x')),
     ],
+    'an end before the start': [{ type: 'finished', attempt: 0, reason: 'stop', tokens: 0 }],
+    'fewer tokens than it says': [
+      started(0),
+      token(0, 0, 'x'),
+      { type: 'finished', attempt: 0, reason: 'stop', tokens: 500 },
+    ],
+    'text without tokens': [
+      started(0),
+      ...Array.from({ length: 5 }, () => ({ ...token(0, 0, 'x'), tokenId: null })),
+    ],
   }
   for (const [what, events] of Object.entries(breaches))
     test(what, () => {
@@ -131,7 +142,7 @@ describe('an agent that breaks the protocol is told to stop and its work moves',
       story.say(leased('a'))
       expect(story.say(...events).filter(command => command.type !== 'deliver')).toMatchObject([
         { type: 'cancel', attempt: 0 },
-        { type: 'retry' },
+        { type: 'retry', agentId: 'a', error: { code: 'agent_faulty' } },
       ])
     })
 
@@ -182,6 +193,7 @@ test('when nobody is left, the client hears what went wrong and what it really g
       type: 'fail',
       error: { code: 'worker_died', message: 'it broke' },
       usage: { promptTokens: 12, completionTokens: 1 },
+      agentId: null,
     },
   ])
 })
@@ -201,6 +213,20 @@ test('an agent that falls silent is given up after its deadline, and not before'
   story.now = limits.firstByteBudgetMs - 1
   expect(story.say({ type: 'tick' })).toEqual([])
   story.now++
+  expect(story.say({ type: 'tick' })).toMatchObject([{ type: 'cancel' }, { type: 'retry' }])
+})
+
+test('an agent that has the model must begin soon; one that loads may take its time while it gets on', () => {
+  const story = new Story()
+  story.say(leased('a'))
+  story.now = limits.firstByteBudgetMs
+  expect(story.say({ type: 'tick' })).toMatchObject([{ type: 'cancel' }, { type: 'retry' }])
+  story.say({ ...leased('b'), ready: false })
+  story.now += limits.loadTimeoutMs - 1
+  expect(story.say({ type: 'tick' }, { type: 'loading' })).toEqual([])
+  story.now += limits.loadTimeoutMs - 1
+  expect(story.say({ type: 'tick' })).toEqual([])
+  story.now += 1
   expect(story.say({ type: 'tick' })).toMatchObject([{ type: 'cancel' }, { type: 'retry' }])
 })
 

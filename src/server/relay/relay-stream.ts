@@ -11,9 +11,19 @@ export const attemptsMax = 4
 /** A request that killed this many workers is not tried on a further one: it may be poison. */
 export const workerDeathsMax = 2
 
+/** What a continuation still owes before it goes on, and what was held back at the end; twice that is a flood. */
+const textFramesPerAttemptMax = 4
+
 export type RelayEvent =
-  /** The scheduler has found an agent. */
-  | { readonly type: 'leased'; readonly agentId: AgentId; readonly instanceId: InstanceId }
+  /** The scheduler has found an agent. `ready`: the model is in memory there, so it can begin at once. */
+  | {
+      readonly type: 'leased'
+      readonly agentId: AgentId
+      readonly instanceId: InstanceId
+      readonly ready: boolean
+    }
+  /** The leased instance is still being fetched or loaded, and gets on. */
+  | { readonly type: 'loading' }
   /** The scheduler has found none. */
   | { readonly type: 'refused'; readonly error: Failure }
   | {
@@ -45,11 +55,17 @@ export type RelayCommand =
     }
   | { readonly type: 'cancel'; readonly agentId: AgentId; readonly attempt: number }
   | { readonly type: 'deliver'; readonly segments: readonly Segment[] }
-  /** Ask the scheduler for another agent. */
-  | { readonly type: 'retry'; readonly error: Failure }
+  /** Ask the scheduler for an agent again; the error is what the former one did. */
+  | { readonly type: 'retry'; readonly error: Failure; readonly agentId: AgentId }
   /** The end; the scheduler's lease is to be released, usage to be committed, then the client told. */
   | { readonly type: 'finish'; readonly reason: FinishReason; readonly usage: TokenUsage }
-  | { readonly type: 'fail'; readonly error: Failure; readonly usage: TokenUsage }
+  | {
+      readonly type: 'fail'
+      readonly error: Failure
+      readonly usage: TokenUsage
+      /** The agent whose attempt ended like that; null: no agent was at work. */
+      readonly agentId: AgentId | null
+    }
   /** The client is gone: release and settle, tell nobody. */
   | { readonly type: 'abandon'; readonly usage: TokenUsage }
 
@@ -83,6 +99,8 @@ export class RelayStream {
   #lastError: Failure | null = null
   #firstTokenAt: Instant | null = null
   #agentId: AgentId | null = null
+  /** Text-only frames of the running attempt. */
+  #textFrames = 0
 
   constructor(chat: ChatJob, now: Instant) {
     this.#chat = chat
@@ -108,14 +126,16 @@ export class RelayStream {
       case 'token':
         return this.#token(event, now)
       case 'leased':
-        return this.#leased(event.agentId, event.instanceId, now)
+        return this.#leased(event, now)
+      case 'loading':
+        return this.#loading(now)
       case 'refused':
         // After a failed attempt, what went wrong there tells the client more than "nobody else is left".
-        return this.#fail(this.#lastError ?? event.error)
+        return this.#fail(this.#lastError ?? event.error, null)
       case 'started':
         return this.#started(event, now)
       case 'finished':
-        return this.#finished(event)
+        return this.#finished(event, now)
       case 'failed':
         return event.attempt === this.#attempt ? this.#attemptFailed(event.error, now) : nothing
       case 'agent_lost':
@@ -127,13 +147,22 @@ export class RelayStream {
     }
   }
 
-  #leased(agentId: AgentId, instanceId: InstanceId, now: Instant): readonly RelayCommand[] {
-    this.#attempt++
+  #leased(
+    { agentId, instanceId, ready }: Extract<RelayEvent, { type: 'leased' }>,
+    now: Instant,
+  ): readonly RelayCommand[] {
+    const attempt = ++this.#attempt
     this.#agentId = agentId
-    const deadlineAt = now + limits.loadTimeoutMs
+    this.#textFrames = 0
+    const deadlineAt = now + (ready ? limits.firstByteBudgetMs : limits.loadTimeoutMs)
     this.#state = { name: 'running', agentId, deadlineAt, started: false }
-    const attempt = this.#attempt
     return [{ type: 'assign', agentId, instanceId, attempt, continuation: this.#continuation() }]
+  }
+
+  #loading(now: Instant): readonly RelayCommand[] {
+    if (this.#state.name === 'running' && !this.#state.started)
+      this.#state = { ...this.#state, deadlineAt: now + limits.loadTimeoutMs }
+    return nothing
   }
 
   #continuation(): Continuation | null {
@@ -162,6 +191,8 @@ export class RelayStream {
     if (!this.#state.started) return this.#breach('tokens before the start', now)
     if (frame.tokenId === null) {
       if (frame.index !== this.#tokenIds.length) return this.#breach('a gap in its tokens', now)
+      if (++this.#textFrames > textFramesPerAttemptMax)
+        return this.#breach('text without tokens', now)
     } else {
       if (frame.index < this.#tokenIds.length) return nothing
       if (frame.index > this.#tokenIds.length) return this.#breach('a gap in its tokens', now)
@@ -176,8 +207,14 @@ export class RelayStream {
     return [{ type: 'deliver', segments: frame.segments }]
   }
 
-  #finished(event: Extract<RelayEvent, { type: 'finished' }>): readonly RelayCommand[] {
+  #finished(
+    event: Extract<RelayEvent, { type: 'finished' }>,
+    now: Instant,
+  ): readonly RelayCommand[] {
     if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
+    if (!this.#state.started) return this.#breach('an end before the start', now)
+    if (event.tokens !== this.#tokenIds.length)
+      return this.#breach('fewer tokens than it says', now)
     this.#state = { name: 'ended' }
     return [{ type: 'finish', reason: event.reason, usage: this.#usage() }]
   }
@@ -190,15 +227,16 @@ export class RelayStream {
       !errorMeanings[error.code].retryElsewhere ||
       this.#attempt + 1 >= attemptsMax ||
       this.#workerDeaths >= workerDeathsMax
-    if (hopeless) return this.#fail(error)
+    const { agentId } = this.#state
+    if (hopeless) return this.#fail(error, agentId)
     this.#state = { name: 'placing', since: now }
-    return [{ type: 'retry', error }]
+    return [{ type: 'retry', error, agentId }]
   }
 
   /** The agent broke the protocol: it is told to stop, and another one goes on from what was accepted before. */
   #breach(what: string, now: Instant): readonly RelayCommand[] {
     const cancel = this.#cancel()
-    const error: Failure = { code: 'agent_lost', message: `the agent sent ${what}` }
+    const error: Failure = { code: 'agent_faulty', message: `the agent sent ${what}` }
     return [...cancel, ...this.#attemptFailed(error, now)]
   }
 
@@ -224,9 +262,9 @@ export class RelayStream {
     return [...this.#cancel(), ...this.#attemptFailed(error, now)]
   }
 
-  #fail(error: Failure): readonly RelayCommand[] {
+  #fail(error: Failure, agentId: AgentId | null): readonly RelayCommand[] {
     this.#state = { name: 'ended' }
-    return [{ type: 'fail', error, usage: this.#usage() }]
+    return [{ type: 'fail', error, usage: this.#usage(), agentId }]
   }
 
   /** Highest contiguous accepted index + 1: the server's count, never an agent's word. */
