@@ -21,3 +21,8 @@ test('wide characters count as what a terminal makes of them, and are never cut 
 test('no rows leave the header', () => {
   expect(formatTable(['A', 'B'], [])).toBe('A  B\n')
 })
+
+test('a name cannot turn the line around or break it', () => {
+  const [, row] = formatTable(['A'], [['a\u202eb\u2028c\u001b[31md']]).split('\n')
+  expect(row).toBe('a?b?c?[31md')
+})

@@ -183,3 +183,9 @@ describe('hostile headers', () => {
       expect(readBytes(demo.subarray(0, random(headerBytes)))).toBeString()
   })
 })
+
+test('a named pipe is refused at once, though nobody writes into it', () => {
+  const path = join(directory, 'pipe')
+  expect(Bun.spawnSync(['mkfifo', path]).exitCode).toBe(0)
+  expect(readGgufHeader(path)).toBe('this is not a regular file')
+})

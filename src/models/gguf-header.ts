@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { constants, closeSync, fstatSync, openSync } from 'node:fs'
 import { GgufCursor } from './gguf-cursor.ts'
 import { tensorTypes } from './gguf-types.ts'
 import { readGgufValue, type GgufValue } from './gguf-value.ts'
@@ -45,7 +45,8 @@ export const ggufLimits = {
 export function readGgufHeader(path: string): GgufHeader | string {
   let fileDescriptor: number
   try {
-    fileDescriptor = openSync(path, 'r')
+    // Without O_NONBLOCK, opening a named pipe waits for somebody to write into it, and everything waits with it.
+    fileDescriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   } catch (error) {
     return `the file cannot be opened: ${error instanceof Error ? error.message : 'no reason'}`
   }

@@ -13,6 +13,8 @@ export type SchedulerCommand =
       readonly instanceId: InstanceId
       /** The model is in memory there. */
       readonly ready: boolean
+      /** Tokens that a slot of it holds. */
+      readonly contextTokens: number
       readonly fallbacks: readonly AgentId[]
     }
   | {

@@ -103,6 +103,7 @@ describe('placing a request', () => {
       agentId: agentId('b'),
       instanceId: spare('i-b'),
       ready: true,
+      contextTokens: 1024,
       fallbacks: [agentId('a')],
     })
   })

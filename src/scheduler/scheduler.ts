@@ -171,6 +171,7 @@ export class Scheduler {
       agentId: agent.id,
       instanceId: instance.id,
       ready: instance.status.state === 'ready',
+      contextTokens: instance.contextTokens,
       fallbacks,
     })
   }

@@ -30,6 +30,7 @@ export type LogFields = {
   readonly errorCode?: string
   readonly errorName?: string
   readonly errorMessage?: string
+  readonly errorCause?: string
   readonly stack?: string
   /** An agent's, never a client's. */
   readonly address?: string
@@ -61,6 +62,7 @@ const allowed: Readonly<Record<keyof LogFields, true>> = {
   errorCode: true,
   errorName: true,
   errorMessage: true,
+  errorCause: true,
   stack: true,
   address: true,
   url: true,
@@ -93,8 +95,16 @@ export function errorFields(error: unknown): LogFields {
   return {
     errorName: error.name,
     errorMessage: firstLine.slice(0, errorCharactersMax),
+    ...(error.cause instanceof Error && { errorCause: describeCause(error.cause) }),
     stack: frames.slice(0, 8).join('\n'),
   }
+}
+
+/** A failed statement's own reason, for example that the disk is full, stands in the error beneath it. */
+function describeCause(cause: Error): string {
+  const code = 'code' in cause ? `${String(cause.code)}: ` : ''
+  const firstLine = cause.message.split('\n', 1)[0] ?? ''
+  return `${code}${firstLine}`.slice(0, errorCharactersMax)
 }
 
 /** Where lines go; standard error when nothing else is said. */

@@ -22,6 +22,10 @@ export class Catalogue {
     return this.#byName.has(name)
   }
 
+  sha256Of(name: string): string | undefined {
+    return this.#byName.get(name)?.manifest.sha256
+  }
+
   bySha256(sha256: string): ModelRecord | undefined {
     for (const model of this.#byName.values()) if (model.manifest.sha256 === sha256) return model
     return undefined

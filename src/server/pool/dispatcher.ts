@@ -195,14 +195,14 @@ export class Dispatcher implements Inference {
       case 'lease': {
         const flight = this.#flights.get(command.jobId)
         if (flight === undefined) return
-        const { agentId, instanceId, ready } = command
+        const { agentId, instanceId, ready, contextTokens } = command
         flight.agentId = agentId
         flight.instanceId = instanceId
         this.#relay(
           flight,
           this.#closing
             ? { type: 'refused', error: shuttingDown }
-            : { type: 'leased', agentId, instanceId, ready },
+            : { type: 'leased', agentId, instanceId, ready, contextTokens },
         )
         return
       }

@@ -103,15 +103,16 @@ async function loadModel(
 
 /** On how many agents, or on that one, the model is or is being loaded. */
 function holders(
-  { dispatcher: { scheduler } }: PoolAdminDeps,
+  { dispatcher: { scheduler }, catalogue }: PoolAdminDeps,
   name: string,
   agentId: AgentId | null = null,
 ): number {
+  const sha256 = catalogue.sha256Of(name)
   let count = 0
   for (const agent of scheduler.agents()) {
     if (agentId !== null && agent.id !== agentId) continue
     for (const instance of agent.instances.values())
-      if (scheduler.modelName(instance.modelSha256) === name && !instance.leaving) count++
+      if (instance.modelSha256 === sha256 && !instance.leaving) count++
   }
   return count
 }

@@ -20,6 +20,7 @@ const leased = (agent: string) => ({
   agentId: agent as AgentId,
   instanceId: `instance-${agent}` as InstanceId,
   ready: true,
+  contextTokens: 1024,
 })
 const started = (attempt: number, sha = promptSha256): RelayEvent => ({
   type: 'started',
@@ -124,6 +125,9 @@ describe('an agent that breaks the protocol is told to stop and its work moves',
     'more tokens than asked for': [
       started(0),
       ...Array.from({ length: 9 }, (_, index) => token(0, index, 'x')),
+    ],
+    'a longer prompt than its context holds': [
+      { type: 'started', attempt: 0, promptTokens: 1025, promptSha256 },
     ],
     'an end before the start': [{ type: 'finished', attempt: 0, reason: 'stop', tokens: 0 }],
     'fewer tokens than it says': [

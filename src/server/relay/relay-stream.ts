@@ -18,6 +18,8 @@ export type RelayEvent =
   /** The scheduler has found an agent. `ready`: the model is in memory there, so it can begin at once. */
   | {
       readonly type: 'leased'
+      /** Tokens that a slot holds, prompt and answer together; an agent that counts more is wrong. */
+      readonly contextTokens: number
       readonly agentId: AgentId
       readonly instanceId: InstanceId
       readonly ready: boolean
@@ -74,6 +76,7 @@ type State =
   | {
       readonly name: 'running'
       readonly agentId: AgentId
+      readonly contextTokens: number
       readonly deadlineAt: Instant
       readonly started: boolean
     }
@@ -148,14 +151,14 @@ export class RelayStream {
   }
 
   #leased(
-    { agentId, instanceId, ready }: Extract<RelayEvent, { type: 'leased' }>,
+    { agentId, instanceId, ready, contextTokens }: Extract<RelayEvent, { type: 'leased' }>,
     now: Instant,
   ): readonly RelayCommand[] {
     const attempt = ++this.#attempt
     this.#agentId = agentId
     this.#textFrames = 0
     const deadlineAt = now + (ready ? limits.firstByteBudgetMs : limits.loadTimeoutMs)
-    this.#state = { name: 'running', agentId, deadlineAt, started: false }
+    this.#state = { name: 'running', agentId, contextTokens, deadlineAt, started: false }
     return [{ type: 'assign', agentId, instanceId, attempt, continuation: this.#continuation() }]
   }
 
@@ -178,6 +181,8 @@ export class RelayStream {
     if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
     if (this.#tokenIds.length > 0 && event.promptSha256 !== this.#promptSha256)
       return this.#breach('another prompt than the first agent', now)
+    if (event.promptTokens > this.#state.contextTokens)
+      return this.#breach('a longer prompt than its context holds', now)
     this.#promptSha256 = event.promptSha256
     this.#promptTokens = event.promptTokens
     const budgetMs =
