@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'bun:test'
+import { agentId, Pool, ready } from '../../test/support/scheduler-pool.ts'
+import type { SchedulerCommand } from './command.ts'
+import type { InstanceReport } from './event.ts'
+
+describe('whatever happens', () => {
+  test('leases fit slots, each job is in one place, and after everything is released nothing is left', () => {
+    for (let seed = 1; seed <= 60; seed++) runRandomPool(seed)
+  })
+})
+
+const fallen: InstanceReport['status'] = {
+  state: 'failed',
+  error: { code: 'worker_died', message: 'it fell over' },
+}
+
+/** Random agents join, leave, fill up and fail; the promises are checked after every event. */
+function runRandomPool(seed: number): void {
+  let state = seed
+  const random = (below: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+  const pool = new Pool()
+  const running = new Map<string, string>()
+  const waiting = new Set<string>()
+  const apply = (commands: readonly SchedulerCommand[]) => {
+    for (const command of commands) {
+      if (command.type === 'lease') {
+        waiting.delete(command.jobId)
+        running.set(command.jobId, command.agentId)
+      } else if (command.type === 'queued') {
+        running.delete(command.jobId)
+        waiting.add(command.jobId)
+      } else if (command.type === 'refuse') {
+        waiting.delete(command.jobId)
+        running.delete(command.jobId)
+      }
+    }
+    let leases = 0
+    for (const agent of pool.scheduler.agents()) {
+      let onAgent = 0
+      for (const instance of agent.instances.values()) {
+        expect(instance.leases.size).toBeLessThanOrEqual(instance.slots)
+        onAgent += instance.leases.size
+      }
+      expect(agent.leaseCount).toBe(onAgent)
+      leases += onAgent
+    }
+    expect(pool.scheduler.waiting).toBe(waiting.size)
+    expect(leases).toBeLessThanOrEqual(running.size)
+  }
+  let jobs = 0
+  for (let step = 0; step < 300; step++) {
+    pool.now += random(2_000)
+    const name = `agent-${random(5)}`
+    const some = [...running.keys()][random(Math.max(1, running.size))]
+    switch (random(12)) {
+      case 0:
+      case 1: {
+        const lost = [...running].filter(([, agent]) => agent === name).map(([job]) => job)
+        const back = random(2) === 0 ? { instances: [ready(`i-${name}`)] } : {}
+        if (random(2) === 0) apply(pool.up(name, back))
+        else apply(pool.handle({ type: 'agent_down', agentId: agentId(name) }))
+        for (const job of lost) apply(pool.retry(job))
+        break
+      }
+      case 2:
+        if (some !== undefined) {
+          running.delete(some)
+          apply(pool.release(some))
+        }
+        break
+      case 3:
+        if (some !== undefined) apply(pool.retry(some, random(2) === 0 ? 'avoid' : 'ban'))
+        break
+      case 4: {
+        const late = random(2) === 0
+        apply(pool.handle({ type: 'ping', agentId: agentId(name), late }))
+        apply(pool.handle({ type: 'tick' }))
+        apply(
+          pool.handle({
+            type: 'heartbeat',
+            agentId: agentId(name),
+            draining: random(8) === 0,
+            latencyMs: random(100),
+          }),
+        )
+        break
+      }
+      case 5: {
+        const status = random(3) === 0 ? fallen : ready('').status
+        const instances = pool.scheduler.agent(agentId(name))?.instances ?? new Map()
+        const gone = [...instances.values()][0]
+        if (gone === undefined) break
+        const lost = [...gone.leases] as string[]
+        const { id: instanceId, modelSha256 } = gone
+        apply(
+          pool.handle({
+            type: 'instance',
+            agentId: agentId(name),
+            instanceId,
+            modelSha256,
+            status,
+          }),
+        )
+        if (status === fallen) for (const job of lost) apply(pool.retry(job, 'avoid'))
+        break
+      }
+      case 6:
+        if (random(20) === 0) apply(pool.handle({ type: 'unload_model', model: 'tiny' }))
+        break
+      default:
+        apply(pool.request(`job-${jobs++}`))
+    }
+  }
+  while (running.size + waiting.size > 0) {
+    const [job = ''] = [...running.keys(), ...waiting]
+    running.delete(job)
+    waiting.delete(job)
+    apply(pool.release(job))
+  }
+  for (const agent of pool.scheduler.agents()) expect(agent.leaseCount).toBe(0)
+  expect(pool.scheduler.waiting).toBe(0)
+}
