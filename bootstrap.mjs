@@ -25,6 +25,7 @@ const commands = {
   server: 'src/server/main.ts',
   admin: 'src/admin/main.ts',
   agent: 'src/agent/main.ts',
+  'build-agent': 'script/build-agent.ts',
 }
 
 async function main([command = '', ...args]) {

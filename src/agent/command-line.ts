@@ -11,6 +11,7 @@ export type Command =
   | { readonly name: 'run' }
   | { readonly name: 'status'; readonly json: boolean }
   | { readonly name: 'leave'; readonly yes: boolean }
+  | { readonly name: 'probe'; readonly json: boolean }
   | { readonly name: 'version' }
   | { readonly name: 'help' }
 
@@ -22,10 +23,12 @@ export const usage = `gpupool-agent: contributes this machine to a gpupool
   run                                         serve the pool until stopped (Ctrl-C)
   status [--json]                             what the running agent is doing
   leave [--yes]                               forget the pool; downloaded models stay
-  version                                     print the version
+  probe [--json]                              what this machine has: devices, processor, memory
+  version                                     print version, commit and protocol
 
 Environment:
   GPUPOOL_AGENT_DIR         where identity and models are kept (default: the system's place for state)
+  GPUPOOL_AGENT_CACHE_DIR   where the executable unpacks its engine (default: the system's place for caches)
   GPUPOOL_AGENT_THREADS     threads of each model (default: the physical cores but one, less what is busy)
   GPUPOOL_LOG_LEVEL         trace, debug, info, warn, error, fatal or silent (default: info)
 
@@ -37,6 +40,7 @@ const optionsOf: Readonly<Record<Command['name'], ParseArgsOptionsConfig>> = {
   run: {},
   status: { json: { type: 'boolean' } },
   leave: { yes: { type: 'boolean' } },
+  probe: { json: { type: 'boolean' } },
   version: {},
   help: {},
 }
@@ -82,7 +86,7 @@ function build(
     return { name, link, machineName, region }
   }
   if (link !== undefined) return { problem: `${name} takes no "${link}"` }
-  if (name === 'status') return { name, json: values['json'] === true }
+  if (name === 'status' || name === 'probe') return { name, json: values['json'] === true }
   if (name === 'leave') return { name, yes: values['yes'] === true }
   return { name }
 }

@@ -107,7 +107,13 @@ async function firstLine(stream: ReadableStream<Uint8Array>): Promise<unknown> {
 
 describe('the command line', () => {
   test('tells its version and how it is used; wrong usage ends with 2', async () => {
-    expect(await agent('version')).toMatchObject({ exitCode: 0, stdout: `${software.version}\n` })
+    expect(await agent('version')).toMatchObject({
+      exitCode: 0,
+      stdout: `${software.version}\nprotocol  1\n`,
+    })
+    const probed = await agent('probe', '--json')
+    expect(JSON.parse(probed.stdout)).toMatchObject({ arch: process.arch, gpus: expect.any(Array) })
+    expect((await agent('probe')).stdout).toContain('processor')
     expect(await agent('--help')).toMatchObject({
       exitCode: 0,
       stdout: expect.stringContaining('join LINK'),

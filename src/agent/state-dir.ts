@@ -139,7 +139,7 @@ function readIfThere(path: string): string | undefined {
     return readFileSync(path, 'utf8')
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
-    throw new StateError(`${path} cannot be read: ${explain(error)}`)
+    throw new StateError(`${path} cannot be read: ${explainFileError(error)}`)
   }
 }
 
@@ -147,14 +147,15 @@ function attempt(what: string, action: () => void): void {
   try {
     action()
   } catch (error) {
-    throw new StateError(`${what}: ${explain(error)}`)
+    throw new StateError(`${what}: ${explainFileError(error)}`)
   }
 }
 
 const errorCode = (error: unknown): unknown =>
   error instanceof Error ? Reflect.get(error, 'code') : undefined
 
-function explain(error: unknown): string {
+/** What went wrong with a file, in words for the owner of the machine. */
+export function explainFileError(error: unknown): string {
   switch (errorCode(error)) {
     case 'ENOSPC':
       return 'the disk is full'

@@ -38,6 +38,10 @@ const openRoutes = [
   '/swagger',
   '/swagger/json',
   '/swagger/viewer.js',
+  // The agent's executables: whoever holds a join link has no key yet, and there is nothing secret in them.
+  '/download',
+  '/download/',
+  '/download/:name',
 ]
 
 describe('authentication', () => {
@@ -185,4 +189,12 @@ test('a bug answers 500 without its text, and its text is in the log', async () 
   expect(await response.text()).not.toContain('db.internal')
   expect(broken.logLines.join('')).toContain('boom at db.internal')
   await broken.close()
+})
+
+test('routes are found by their path, however short the host is', async () => {
+  for (const host of ['x', 'gpu', 'localhost', 'pool.example.org']) {
+    const at = (path: string) => api.app.handle(new Request(`http://${host}${path}`))
+    expect((await at('/healthz')).status).toBe(200)
+    expect((await at('/v1/admin/agents')).status).toBe(404)
+  }
 })

@@ -15,6 +15,8 @@ import { RequestLog } from './api/request-log.ts'
 import { startSystemTimer, type StartTimer } from './api/timer.ts'
 import { KeyService } from './auth/key-service.ts'
 import type { Config } from './config.ts'
+import { downloadRoutes } from './download/download-routes.ts'
+import type { DownloadFiles } from './download/download-files.ts'
 import { healthRoutes } from './health/health-routes.ts'
 import { errorResponse } from './http-error.ts'
 import type { Inference } from './inference.ts'
@@ -31,6 +33,7 @@ export type AppDeps = {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
+  readonly downloads: DownloadFiles
   readonly adminKey: string
   /** Replaced in tests, where time is moved by hand. */
   readonly startTimer?: StartTimer
@@ -53,9 +56,15 @@ const serveOptions = {
   maxRequestBodySize: 2 * chatBodyBytesMax,
 }
 
+/**
+ * Elysia looks for the path from the eleventh character of the URL on, so that with a host of three letters the route
+ * is another one than the path says; this makes it begin after the scheme.
+ */
+const handler = { standardHostname: false }
+
 /** The HTTP API: inference, administration, health and documentation, one plugin each. */
 export function createApp(deps: AppDeps) {
-  const { config, store, inference, poolAdmin, clock, log, metrics } = deps
+  const { config, store, inference, poolAdmin, clock, log, metrics, downloads } = deps
   const startTimer = deps.startTimer ?? startSystemTimer
   const keys = new KeyService({ store, clock, adminKey: deps.adminKey })
   const { describeModel: describe, fetch: download } = deps.modelFiles ?? { describeModel, fetch }
@@ -65,7 +74,7 @@ export function createApp(deps: AppDeps) {
     fetch: download,
   })
   const requestLog = new RequestLog()
-  return new Elysia({ name: 'gpupool', systemRouter: false, serve: serveOptions })
+  return new Elysia({ name: 'gpupool', systemRouter: false, serve: serveOptions, handler })
     .use(requestLog.plugin({ log, clock }))
     .onError({ as: 'global' }, ({ code, error, set }) => {
       const response = answerToError(code, error, log)
@@ -74,12 +83,13 @@ export function createApp(deps: AppDeps) {
     })
     .use(chatRoutes({ keys, inference, clock, startTimer, requestLog }))
     .use(modelRoutes({ keys, store }))
-    .use(joinLinkRoutes({ keys, poolAdmin, clock }))
+    .use(joinLinkRoutes({ keys, poolAdmin, clock, downloads }))
     .use(keyRoutes({ keys }))
     .use(agentRoutes({ keys, poolAdmin, store }))
     .use(adminModelRoutes({ keys, store, poolAdmin, library, clock }))
     .use(usageRoutes({ keys, store }))
     .use(healthRoutes({ store, counts: () => poolAdmin.counts(), metrics, startTimer }))
+    .use(downloadRoutes(downloads))
     .use(docsRoutes())
 }
 

@@ -15,6 +15,8 @@ export type Config = {
   readonly publicUrl: string | null
   /** Absolute. */
   readonly dataDir: string
+  /** Absolute; null: `download` in the data directory, then `dist/agent` of the checkout. */
+  readonly downloadDir: string | null
   /** Null: PGlite in the data directory. */
   readonly databaseUrl: string | null
   /** Null: made at first start, see `auth/admin-key.ts`. */
@@ -37,7 +39,7 @@ const settings: readonly Setting[] = [
   {
     name: 'GPUPOOL_AGENT_PORT',
     shownDefault: '8443',
-    what: 'port for agents (mTLS); enrolment is the port after it; 0 takes any two',
+    what: 'port for agents (TLS); enrolment is the port after it; 0 takes any two',
   },
   {
     name: 'GPUPOOL_PUBLIC_URL',
@@ -48,6 +50,11 @@ const settings: readonly Setting[] = [
     name: 'GPUPOOL_DATA_DIR',
     shownDefault: './.gpupool',
     what: 'where the server keeps its files',
+  },
+  {
+    name: 'GPUPOOL_DOWNLOAD_DIR',
+    shownDefault: 'download in the data dir, then dist/agent',
+    what: 'executables of the agent that contributors fetch at /download/',
   },
   {
     name: 'DATABASE_URL',
@@ -68,7 +75,12 @@ const settings: readonly Setting[] = [
 ]
 
 /** Variables of the agent and of the admin CLI, which may be set in the same shell. */
-const settingsOfOthers = ['GPUPOOL_AGENT_DIR', 'GPUPOOL_URL']
+const settingsOfOthers = [
+  'GPUPOOL_AGENT_DIR',
+  'GPUPOOL_AGENT_CACHE_DIR',
+  'GPUPOOL_AGENT_THREADS',
+  'GPUPOOL_URL',
+]
 
 /** All settings with their defaults, for `--help`. */
 export function settingsHelp(): string {
@@ -92,6 +104,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     agentPort: read.port('GPUPOOL_AGENT_PORT', 8443, 65_534),
     publicUrl: read.origin('GPUPOOL_PUBLIC_URL'),
     dataDir: resolve(read.text('GPUPOOL_DATA_DIR') ?? '.gpupool'),
+    downloadDir: read.path('GPUPOOL_DOWNLOAD_DIR'),
     databaseUrl: read.databaseUrl('DATABASE_URL'),
     adminKey: read.adminKey('GPUPOOL_ADMIN_KEY'),
     logLevel: read.logLevel('GPUPOOL_LOG_LEVEL'),
@@ -143,6 +156,11 @@ class SettingReader {
   text(name: string): string | null {
     const value = this.#env[name]?.trim()
     return value === undefined || value === '' ? null : value
+  }
+
+  path(name: string): string | null {
+    const value = this.text(name)
+    return value === null ? null : resolve(value)
   }
 
   host(name: string, fallback: string): string {

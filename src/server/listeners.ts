@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Config } from './config.ts'
 import { AgentListener } from './control/agent-listener.ts'
 import { checkIdentity } from './control/identity.ts'
+import type { DownloadFiles } from './download/download-files.ts'
 import { startEnrolListener } from './enrolment/enrol-listener.ts'
 import { enrol } from './enrolment/enrol.ts'
 import type { Log } from './log.ts'
@@ -9,8 +10,16 @@ import type { Pool } from './pool/assemble-pool.ts'
 import type { Store } from './store/store.ts'
 import type { TlsIdentity } from './tls/authority.ts'
 
-/** A port that another program has; `setting` chooses another one. */
-export type PortTaken = { readonly port: number; readonly setting: string }
+/** Why a listener cannot be opened, with the setting that changes it. */
+export type CannotListen = { readonly problem: string }
+
+/** What was being opened when it failed. */
+type Opening = {
+  readonly host: string
+  readonly port: number
+  readonly hostSetting: string
+  readonly portSetting: string
+}
 
 /** What each listener needs; the API's is opened by `openApi`, so that the order of opening stays in one place. */
 export type ListenersDeps = {
@@ -20,6 +29,9 @@ export type ListenersDeps = {
   readonly store: Store
   readonly tls: TlsIdentity
   readonly pool: Pool
+  readonly downloads: DownloadFiles
+  /** What join links name; known once the listeners are open. */
+  readonly origin: () => string
   readonly openApi: (host: string, port: number) => ApiListener
 }
 
@@ -44,26 +56,36 @@ export class Listeners {
   }
 
   /** Opens all three, agents' first and the API's last, so that a client finds a pool behind it; or none. */
-  static async open(deps: ListenersDeps): Promise<Listeners | PortTaken> {
+  static async open(deps: ListenersDeps): Promise<Listeners | CannotListen> {
     const { config } = deps
     const stops: (() => Promise<void>)[] = []
-    let opening: PortTaken = { port: config.agentPort, setting: 'GPUPOOL_AGENT_PORT' }
+    let opening: Opening = {
+      host: config.agentHost,
+      port: config.agentPort,
+      hostSetting: 'GPUPOOL_AGENT_HOST',
+      portSetting: 'GPUPOOL_AGENT_PORT',
+    }
     try {
       const control = openControl(deps)
       stops.unshift(() => control.stop())
       opening = { ...opening, port: config.agentPort === 0 ? 0 : config.agentPort + 1 }
       const enrolment = openEnrolment(deps, opening.port, control.port)
       stops.unshift(() => enrolment.stop(true))
-      opening = { port: config.apiPort, setting: 'GPUPOOL_PORT' }
+      opening = {
+        host: config.apiHost,
+        port: config.apiPort,
+        hostSetting: 'GPUPOOL_HOST',
+        portSetting: 'GPUPOOL_PORT',
+      }
       const api = deps.openApi(config.apiHost, config.apiPort)
       stops.unshift(() => api.stop())
       const ports = { enrolPort: enrolment.port ?? 0, apiPort: api.port }
       return new Listeners(control, ports, stops)
     } catch (error) {
       for (const stop of stops) await stop()
-      if (error instanceof Error && 'code' in error && portErrors.has(String(error.code)))
-        return opening
-      throw error
+      const problem = explain(error, opening)
+      if (problem === null) throw error
+      return { problem }
     }
   }
 
@@ -72,8 +94,22 @@ export class Listeners {
   }
 }
 
-/** The second one is a port below 1024 for an ordinary user. */
-const portErrors = new Set(['EADDRINUSE', 'EACCES'])
+/** @returns the operator's mistake in words; null: it is none */
+function explain(error: unknown, opening: Opening): string | null {
+  const { host, port, hostSetting, portSetting } = opening
+  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+    case 'EADDRINUSE':
+      return `port ${port} is taken by another program; stop it, or choose another port with ${portSetting}`
+    case 'EACCES':
+      return `port ${port} is not allowed to this user; choose one above 1023 with ${portSetting}`
+    // Bun says EINVAL for a host name that does not resolve.
+    case 'EINVAL':
+    case 'EADDRNOTAVAIL':
+      return `${host} is no address of this machine; choose one of its own with ${hostSetting}`
+    default:
+      return null
+  }
+}
 
 function openControl({ config, clock, log, store, tls, pool }: ListenersDeps): AgentListener {
   return new AgentListener(
@@ -90,13 +126,15 @@ function openControl({ config, clock, log, store, tls, pool }: ListenersDeps): A
 }
 
 function openEnrolment(deps: ListenersDeps, port: number, controlPort: number) {
-  const { config, clock, log, store, tls, pool } = deps
+  const { config, clock, log, store, tls, pool, downloads, origin } = deps
   return startEnrolListener(
     {
       log,
       store,
       tls,
       catalogue: pool.catalogue,
+      downloads,
+      origin,
       enrol: request => enrol({ clock, store, registry: pool.registry }, request, controlPort),
     },
     config.agentHost,

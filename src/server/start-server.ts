@@ -1,9 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Clock } from '../clock.ts'
 import { createApp } from './app.ts'
 import { loadAdminKey } from './auth/admin-key.ts'
 import type { Config } from './config.ts'
+import { DownloadFiles } from './download/download-files.ts'
 import { createJoinLink } from './enrolment/enrol.ts'
 import { Listeners } from './listeners.ts'
 import { errorFields, type Log } from './log.ts'
@@ -20,6 +22,8 @@ import { likelyAddress, serverNames } from './tls/server-names.ts'
 const tickIntervalMs = 1_000
 /** Heartbeats and history reach the database this often. */
 const registryFlushIntervalMs = 5_000
+/** A database that hangs must not keep the process from ending. */
+const drainTimeoutMs = 5_000
 /** Agents that are told of a restart come back spread over this time. */
 const restartSpreadMs = { min: 500, max: 5_000 } as const
 
@@ -44,7 +48,12 @@ export async function startServer(
   config: Config,
   surroundings: Surroundings,
 ): Promise<RunningServer | StartRefusal> {
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
+  try {
+    await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { problem: `the data directory cannot be made (${reason}); see GPUPOOL_DATA_DIR` }
+  }
   const adminKey = await loadAdminKey(config.dataDir, config.adminKey)
   if (typeof adminKey === 'string') return { problem: adminKey }
   const store = await openStore(config)
@@ -69,16 +78,17 @@ async function startOver(
     createJoinLink: options => createJoinLink({ clock, store }, where, options),
   })
   const { dispatcher: inference, metrics, poolAdmin } = pool
-  const app = createApp({ config, store, inference, poolAdmin, clock, log, metrics, adminKey })
+  const downloads = new DownloadFiles(downloadDirs(config))
+  const routes = { inference, poolAdmin, metrics, downloads, adminKey }
+  const app = createApp({ config, store, clock, log, ...routes })
   const openApi = (hostname: string, port: number) => {
     const { server } = app.listen({ hostname, port })
     return { port: server?.port ?? port, stop: async () => server?.stop(true) }
   }
-  const listeners = await Listeners.open({ config, clock, log, store, tls, pool, openApi })
-  if (!(listeners instanceof Listeners))
-    return {
-      problem: `port ${listeners.port} is taken by another program; stop it, or choose another port with ${listeners.setting}`,
-    }
+  const origin = () => where.origin
+  const needs = { config, clock, log, store, tls, pool, downloads, origin, openApi }
+  const listeners = await Listeners.open(needs)
+  if (!(listeners instanceof Listeners)) return listeners
   where.origin = config.publicUrl ?? `https://${reachable(config.agentHost)}:${listeners.enrolPort}`
   const apiUrl = `http://${urlHost(config.apiHost)}:${listeners.apiPort}`
   await writeFile(join(config.dataDir, 'api.url'), `${apiUrl}\n`)
@@ -116,12 +126,18 @@ function running(
       reconnectAfterMaxMs: restartSpreadMs.max,
     })
     pool.dispatcher.shutDown()
-    await pool.settlement.drained()
+    await pool.settlement.drained(drainTimeoutMs)
     await listeners.close()
     await pool.registry.flush()
     await store.close()
   }
 }
+
+/** Where the files lie that contributors fetch: where the operator says, else in the data directory or fresh builds. */
+const downloadDirs = ({ downloadDir, dataDir }: Config): readonly string[] =>
+  downloadDir === null
+    ? [join(dataDir, 'download'), fileURLToPath(new URL('../../dist/agent', import.meta.url))]
+    : [downloadDir]
 
 /** What a join link names when the operator has not said it: loopback stays loopback, else this machine's address. */
 const reachable = (agentHost: string): string =>

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { AgentId } from '../../src/protocol/ids.ts'
 import { createApp, type App } from '../../src/server/app.ts'
 import type { ModelLibraryDeps } from '../../src/server/admin/model-library.ts'
+import { DownloadFiles } from '../../src/server/download/download-files.ts'
 import { createLog } from '../../src/server/log.ts'
 import { Metrics } from '../../src/server/metrics.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../../src/server/pool-admin.ts'
@@ -123,6 +124,7 @@ export async function testApi(
     clock: time,
     log: createLog({ level: 'debug', pretty: false, clock: time, sink }),
     metrics,
+    downloads: new DownloadFiles([join(dataDir, 'download')]),
     adminKey,
     startTimer: time.startTimer,
     ...(modelFiles === undefined ? {} : { modelFiles }),

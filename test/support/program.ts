@@ -10,6 +10,17 @@ type Waiter = {
   readonly failed: (error: Error) => void
 }
 
+/** How a program is started, where it is not a source file of this checkout run by this Bun. */
+export type Launch = {
+  /** In place of Bun. */
+  readonly executable: string
+  readonly cwd: string
+  /** User to run as; null: ours. */
+  readonly uid: number | null
+  /** The whole environment, PATH and HOME included. */
+  readonly env: Readonly<Record<string, string>>
+}
+
 /**
  * A real process of this project, and its output as events: a test waits for a line, never for a time. It is stopped by
  * its own id.
@@ -20,11 +31,23 @@ export class Program {
   readonly #lines: string[] = []
   readonly #waiters = new Set<Waiter>()
 
-  constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>>) {
+  constructor(
+    name: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    launch: Launch | null = null,
+  ) {
     this.name = name
-    this.#process = Bun.spawn([process.execPath, ...args], {
-      cwd: root,
-      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
+    const uid = launch?.uid ?? null
+    const user = uid === null ? {} : { uid, gid: uid }
+    this.#process = Bun.spawn([launch?.executable ?? process.execPath, ...args], {
+      cwd: launch?.cwd ?? root,
+      env: launch?.env ?? {
+        PATH: process.env['PATH'] ?? '',
+        HOME: process.env['HOME'] ?? '',
+        ...env,
+      },
+      ...user,
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: 'pipe',

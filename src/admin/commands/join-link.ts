@@ -19,14 +19,29 @@ export const joinLinkCommands: readonly Command[] = [
       const ttlMs = ttl === null ? null : parseDuration(ttl)
       if (ttl !== null && ttlMs === null)
         return wrongUsage(`--ttl is '${ttl}'; it must look like 90s, 15m, 2h or 7d`)
-      const answer = await invocation.api.post<{ link: string; expiresAt: string }>(
-        '/admin/join-links',
-        { uses, ttlMs, autoApprove: invocation.options['auto-approve'] === true },
-      )
+      const answer = await invocation.api.post<{
+        link: string
+        expiresAt: string
+        /** By system; absent from servers that offer no files. */
+        install?: Readonly<Record<string, string | null>>
+      }>('/admin/join-links', {
+        uses,
+        ttlMs,
+        autoApprove: invocation.options['auto-approve'] === true,
+      })
       if ('problem' in answer) return answer
       invocation.output.out(`${answer.body.link}\n`)
       invocation.output.note(`Works until ${answer.body.expiresAt}.\n`)
+      for (const [system, line] of Object.entries(answer.body.install ?? {}))
+        if (line !== null)
+          invocation.output.note(`\nTo paste on ${systemNames[system] ?? system}:\n${line}\n`)
       return null
     },
   },
 ]
+
+const systemNames: Readonly<Record<string, string>> = {
+  linux: 'Linux',
+  macos: 'macOS',
+  windows: 'Windows (PowerShell)',
+}

@@ -65,6 +65,7 @@ describe('join links', () => {
     expect(whole(await post('/admin/join-links'))).toEqual({
       link: 'https://pool.example:8444/join/gpe_token#ca=fingerprint',
       expiresAt: new Date(start + 15 * minuteMs).toISOString(),
+      install: { linux: null, macos: null, windows: null },
     })
     expect(api.pool.joinLinks).toEqual([{ uses: 1, ttlMs: 15 * minuteMs, autoApprove: false }])
   })

@@ -3,6 +3,8 @@ import type { Clock } from '../../clock.ts'
 import { describeRoute, integer } from '../api/describe-route.ts'
 import type { KeyService } from '../auth/key-service.ts'
 import { requireScope } from '../auth/require-scope.ts'
+import type { DownloadFiles } from '../download/download-files.ts'
+import { installLines } from '../enrolment/install-lines.ts'
 import { errorResponse, isFailure } from '../http-error.ts'
 import type { PoolAdmin } from '../pool-admin.ts'
 import { readAdminBody } from './admin-body.ts'
@@ -11,6 +13,8 @@ const defaults = { uses: 1, ttlMs: 15 * 60_000, autoApprove: false } as const
 const usesMax = 10_000
 const ttlMinMs = 1_000
 const ttlMaxMs = 30 * 86_400_000
+
+const Line = t.Nullable(t.String({ description: 'Null: no executable was built for it' }))
 
 const describe = describeRoute({
   tag: 'Agents',
@@ -30,10 +34,18 @@ const describe = describeRoute({
   },
   success: {
     description: 'The link, shown once',
-    schema: t.Object({ link: t.String(), expiresAt: t.String({ format: 'date-time' }) }),
+    schema: t.Object({
+      link: t.String(),
+      expiresAt: t.String({ format: 'date-time' }),
+      install: t.Object(
+        { linux: Line, macos: Line, windows: Line },
+        { description: 'One line to paste on a machine without an agent' },
+      ),
+    }),
     example: {
       link: 'https://pool.example.org:8444/join/gpe_…#ca=…',
       expiresAt: '2026-12-01T12:15:00.000Z',
+      install: { linux: 'curl -fko gpupool-agent …', macos: null, windows: null },
     },
   },
   errors: [
@@ -45,6 +57,7 @@ export const joinLinkRoutes = (deps: {
   readonly keys: KeyService
   readonly poolAdmin: PoolAdmin
   readonly clock: Clock
+  readonly downloads: DownloadFiles
 }) =>
   new Elysia({ name: 'admin-join-links' }).use(requireScope(deps.keys)).post(
     '/admin/join-links',
@@ -56,7 +69,8 @@ export const joinLinkRoutes = (deps: {
       }))
       if (isFailure(options)) return errorResponse(options)
       const expiresAt = new Date(deps.clock.now() + options.ttlMs).toISOString()
-      return { link: await deps.poolAdmin.createJoinLink(options), expiresAt }
+      const link = await deps.poolAdmin.createJoinLink(options)
+      return { link, expiresAt, install: installLines(link, await deps.downloads.list()) }
     },
     { scope: 'admin', parse: 'none', detail: describe },
   )

@@ -6,13 +6,18 @@ import {
   type EnrolRequest,
   type EnrolResponse,
 } from '../../protocol/enrolment.ts'
-import { errorMeanings, type Failure } from '../../protocol/errors.ts'
+import type { Failure } from '../../protocol/errors.ts'
 import { isAgentId } from '../../protocol/ids.ts'
+import { formatJoinLink, isJoinToken } from '../../protocol/join-link.ts'
 import { sha256 } from '../auth/credential.ts'
+import { answerDownload, answerDownloadList } from '../download/answer-download.ts'
+import type { DownloadFiles } from '../download/download-files.ts'
+import { failureResponse as failure, serveFile } from '../download/serve-file.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { Store } from '../store/store.ts'
 import type { TlsIdentity } from '../tls/authority.ts'
+import { joinPage, joinPageHeaders, joinText } from './join-page.ts'
 
 /** An inventory of 64 devices is below this. */
 const requestBytesMax = 256 * 1024
@@ -22,6 +27,9 @@ export type EnrolListenerDeps = {
   readonly store: Store
   readonly catalogue: Catalogue
   readonly tls: TlsIdentity
+  readonly downloads: DownloadFiles
+  /** What join links name. */
+  readonly origin: () => string
   readonly enrol: (request: EnrolRequest) => Promise<EnrolResponse | Failure>
 }
 
@@ -29,7 +37,8 @@ const checkRequest = Compile(EnrolRequestSchema)
 
 /**
  * The listener for machines that are not agents yet: `GET /ca` (the certificate that join links carry the fingerprint
- * of), `POST /enrol`, `GET /join/TOKEN` (what to type), and `GET /models/SHA256` for agents that need a file.
+ * of), `POST /enrol`, `GET /join/TOKEN` (what to paste), `GET /download/…` (the agent itself), and `GET /models/SHA256`
+ * for agents that need a file.
  * @throws an Error with code EADDRINUSE when the port is taken
  */
 export function startEnrolListener(
@@ -49,7 +58,15 @@ export function startEnrolListener(
           new Response(tls.caPem, { headers: { 'content-type': 'application/x-pem-file' } }),
       },
       '/enrol': { POST: request => answerEnrol(deps, request) },
-      '/join/:token': { GET: () => new Response(joinPage) },
+      '/join/:token': { GET: request => answerJoin(deps, request, request.params.token) },
+      '/download': { GET: () => answerDownloadList(deps.downloads) },
+      '/download/': { GET: () => answerDownloadList(deps.downloads) },
+      '/download/:name': {
+        GET: (request, server) => {
+          server.timeout(request, 0)
+          return answerDownload(deps.downloads, request, request.params.name)
+        },
+      },
       '/models/:sha256': {
         GET: (request, server) => {
           // A large file takes longer than the default 10 s of silence between two reads of a slow disk or line.
@@ -87,6 +104,22 @@ async function answerEnrol(deps: EnrolListenerDeps, request: Request): Promise<R
   return Response.json(outcome, { status: 201 })
 }
 
+/** Browsers get a page; whoever fetches the link by hand gets a few lines of text. */
+async function answerJoin(
+  { downloads, origin, tls }: EnrolListenerDeps,
+  request: Request,
+  token: string,
+): Promise<Response> {
+  if (!isJoinToken(token))
+    return failure({ code: 'not_found', message: 'this join link is damaged; copy it whole' })
+  const { caFingerprint } = tls
+  const link = formatJoinLink({ origin: origin(), token, caFingerprint })
+  if (!(request.headers.get('accept') ?? '').includes('text/html'))
+    return new Response(joinText(link))
+  const page = joinPage({ link, caFingerprint, files: await downloads.list() })
+  return new Response(page, { headers: { ...joinPageHeaders } })
+}
+
 /** Serves a catalogue file to an enrolled agent. Bun answers range requests on files itself. */
 async function answerModel(
   deps: EnrolListenerDeps,
@@ -98,7 +131,7 @@ async function answerModel(
   const source = deps.catalogue.bySha256(sha256Hex)?.source
   if (source?.kind !== 'path')
     return failure({ code: 'not_found', message: 'the catalogue has no such file' })
-  return serveFileRange(source.path, request.headers.get('range'))
+  return serveFile(request, { path: source.path })
 }
 
 async function isEnrolledAgent(store: Store, request: Request): Promise<boolean> {
@@ -106,33 +139,6 @@ async function isEnrolledAgent(store: Store, request: Request): Promise<boolean>
   const key = /^Bearer (.+)$/.exec(request.headers.get('authorization') ?? '')?.[1]
   if (key === undefined || !isAgentId(agentId)) return false
   const agent = await store.getAgent(agentId)
-  if (agent === undefined || agent.adminState === 'revoked') return false
+  if (agent?.adminState !== 'active' && agent?.adminState !== 'draining') return false
   return timingSafeEqual(agent.apiKeyHash, sha256(key))
 }
-
-/** `Range: bytes=N-` as resumed downloads send it; any other form gets the whole file, as RFC 9110 allows. */
-async function serveFileRange(path: string, range: string | null): Promise<Response> {
-  const file = Bun.file(path)
-  if (!(await file.exists()))
-    return failure({ code: 'not_found', message: 'the file has gone from the server' })
-  const start = Number(/^bytes=(\d{1,15})-$/.exec(range ?? '')?.[1] ?? 0)
-  if (start === 0) return new Response(file)
-  if (start >= file.size)
-    return new Response(null, {
-      status: 416,
-      headers: { 'content-range': `bytes */${file.size}` },
-    })
-  return new Response(file.slice(start), {
-    status: 206,
-    headers: { 'content-range': `bytes ${start}-${file.size - 1}/${file.size}` },
-  })
-}
-
-const failure = (error: Failure): Response =>
-  Response.json({ error }, { status: errorMeanings[error.code].httpStatus })
-
-const joinPage = `This is a join link of a gpupool server. It is used by the agent, not by a browser:
-
-    bun run agent join 'THE WHOLE LINK, WITH ITS #ca=… END'
-    bun run agent run
-`

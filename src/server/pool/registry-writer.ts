@@ -88,7 +88,7 @@ async function drain<Value>(
   pending: Map<AgentId, Value>,
   write: (id: AgentId, value: Value) => Promise<void>,
 ): Promise<void> {
-  for (const [id, value] of [...pending]) {
+  for (const [id, value] of pending) {
     await write(id, value)
     if (pending.get(id) === value) pending.delete(id)
   }

@@ -1,0 +1,29 @@
+import type { Inventory } from '../protocol/gpu.ts'
+
+/** The answer of `probe` for people. */
+export function formatInventory(inventory: Inventory, problems: readonly string[]): string {
+  const { hostname, os, arch, cpu, memoryTotalMb, gpus } = inventory
+  const lines = [
+    hostname,
+    `  system      ${os}, ${arch}`,
+    `  processor   ${cpu.name}, ${cpu.physicalCores} cores, ${cpu.logicalCores} threads`,
+    `  features    ${cpu.features.length === 0 ? 'unknown' : cpu.features.join(', ')}`,
+    `  memory      ${memoryTotalMb} MB`,
+    ...(gpus.length === 0
+      ? ['  devices     no GPU found']
+      : gpus.map(gpu => `  device      ${describe(gpu)}`)),
+    ...problems.map(problem => `  note        ${problem}`),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function describe(gpu: Inventory['gpus'][number]): string {
+  const facts = [
+    gpu.name,
+    gpu.kind,
+    gpu.vramTotalMb === null ? null : `${gpu.vramTotalMb} MB`,
+    gpu.driverVersion === null ? null : `driver ${gpu.driverVersion}`,
+    gpu.computeCapability === null ? null : `compute capability ${gpu.computeCapability}`,
+  ]
+  return facts.filter(fact => fact !== null).join(', ')
+}

@@ -1,0 +1,66 @@
+import { expect, test } from 'bun:test'
+
+/*
+ * Tiny sizes: this only shows that the benchmarks still run against the real server and agent. Figures are for people
+ * and quiet machines, so none is asserted. Whether nginx is at hand differs, and without it `relay` says so.
+ */
+const exitCodes = { measured: 0, notJudged: 3, cannotRun: 4 }
+
+type Output = {
+  benchmarks: {
+    name: string
+    goals: unknown[]
+    samples: Record<string, Record<string, { load: { failed: number; tokens: number } }>>[]
+  }[]
+}
+
+async function bench(args: readonly string[]) {
+  const process_ = Bun.spawn([process.execPath, 'bench/main.ts', ...args, '--json', '--no-pin'], {
+    cwd: new URL('..', import.meta.url).pathname,
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [text, errors, code] = await Promise.all([
+    process_.stdout.text(),
+    process_.stderr.text(),
+    process_.exited,
+  ])
+  return { text, errors, code }
+}
+
+const onLinux = process.platform === 'linux'
+
+test.skipIf(!onLinux)('bench relay measures every path and loses no token', async () => {
+  const sizes = ['--rounds', '1', '--requests', '3', '--streams', '4', '--tokens', '4']
+  const { text, errors, code } = await bench(['relay', ...sizes, '--interval', '5'])
+  if (code === exitCodes.cannotRun) {
+    expect(errors).toContain('nginx')
+    return
+  }
+  expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+  const [relay] = (JSON.parse(text) as Output).benchmarks
+  expect(relay?.goals.length).toBeGreaterThan(0)
+  const paced = relay?.samples[0]?.['paced'] ?? {}
+  expect(Object.keys(paced).toSorted()).toEqual(['direct', 'gpupool', 'nginx'])
+  for (const { load } of Object.values(paced))
+    expect(load).toMatchObject({ failed: 0, tokens: 4 * 4 })
+})
+
+test.skipIf(!onLinux)(
+  'bench agents connects everybody, and every heartbeat is answered',
+  async () => {
+    const { text, errors, code } = await bench([
+      'agents',
+      '--rounds',
+      '1',
+      '--agents',
+      '5',
+      '--window',
+      '1',
+    ])
+    expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+    const [agents] = (JSON.parse(text) as Output).benchmarks
+    const sides = agents?.samples[0] ?? {}
+    expect(Object.keys(sides).toSorted()).toEqual(['gpupool', 'plain'])
+  },
+)
