@@ -17,6 +17,8 @@ export type InstanceEvent =
       readonly instanceId: InstanceId
       readonly path: string
       readonly availableBytes: number
+      /** What the model will take, by its header; null when that cannot be told. */
+      readonly neededBytes: number | null
     }
   | { readonly type: 'file_failed'; readonly instanceId: InstanceId; readonly error: Failure }
   | { readonly type: 'engine'; readonly engine: number; readonly word: EngineWord }

@@ -52,6 +52,7 @@ function bench() {
     },
     chooseThreads: () => 1,
     availableBytes: () => 2 ** 40,
+    hasGpu: false,
     say: message => void said.push(message),
     sendFrame: () => {},
   })

@@ -8,6 +8,7 @@ import type { Engine, EngineEvent, EngineModel, StartEngine } from './engine/eng
 import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
 import { instanceStatus, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
+import { needWithoutGpuBytes } from './model-need.ts'
 import type { ModelFiles } from './model-files.ts'
 
 export type InstanceHostDeps = {
@@ -19,6 +20,8 @@ export type InstanceHostDeps = {
   readonly chooseThreads: () => number
   /** Memory that a new process could get now. */
   readonly availableBytes: () => number
+  /** With a GPU the engine decides what lies where, so the need of main memory cannot be told before. */
+  readonly hasGpu: boolean
   readonly say: (message: AgentMessage) => void
   /** Takes a token frame as the engine made it. */
   readonly sendFrame: (bytes: Uint8Array<ArrayBuffer>) => void
@@ -119,8 +122,10 @@ export class InstanceHost {
     if (this.#fetches.get(instanceId) !== abort || abort.signal.aborted) return
     this.#fetches.delete(instanceId)
     if ('path' in found) {
+      const { path } = found
       const availableBytes = this.#deps.availableBytes()
-      this.#handle({ type: 'file_ready', instanceId, path: found.path, availableBytes })
+      const neededBytes = this.#deps.hasGpu ? null : needWithoutGpuBytes(path, load)
+      this.#handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }
 

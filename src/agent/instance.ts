@@ -73,16 +73,17 @@ export function instanceStatus({ phase }: Instance): InstanceState {
 }
 
 /**
- * Whether a model may be loaded at all: its file and the headroom must fit into memory. Weights are mapped from the
+ * Whether a model may be loaded at all: what it needs and the headroom must fit into memory. Weights are mapped from the
  * file, and the system counts mapped pages as available, so those of the models that are loaded already are taken off.
+ * @param needBytes by the file's header, or the size of the file where that does not tell
  * @param loadedBytes sizes of the other models that are in memory, added up
  */
 export function memoryRefusal(
-  sizeBytes: number,
+  needBytes: number,
   availableBytes: number,
   loadedBytes: number,
 ): Failure | undefined {
-  const neededBytes = sizeBytes + agentLimits.memoryHeadroomBytes
+  const neededBytes = needBytes + agentLimits.memoryHeadroomBytes
   const freeBytes = Math.max(0, availableBytes - loadedBytes)
   if (neededBytes <= freeBytes) return undefined
   return {

@@ -57,8 +57,13 @@ class Bench {
   word(engine: number, word: EngineWord): readonly InstanceCommand[] {
     return this.handle({ type: 'engine', engine, word })
   }
-  fileReady(instanceId: InstanceId, availableBytes = plenty): readonly InstanceCommand[] {
-    return this.handle({ type: 'file_ready', instanceId, path: '/m.gguf', availableBytes })
+  fileReady(
+    instanceId: InstanceId,
+    availableBytes = plenty,
+    neededBytes: number | null = null,
+  ): readonly InstanceCommand[] {
+    const path = '/m.gguf'
+    return this.handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
   }
   /** Brings an instance to `ready`. @returns its engine */
   ready(instanceId: InstanceId, sha = 'a'): number {
@@ -171,6 +176,12 @@ describe('loading', () => {
     })
     bench.order(loadOf(b))
     expect(brief(bench.fileReady(b, gib))).toEqual(['instance failed'])
+  })
+
+  test('once the file is here, what its header says decides and not its size', () => {
+    const bench = new Bench()
+    bench.order(loadOf(a), 4 * gib)
+    expect(brief(bench.fileReady(a, 4 * gib, 4 * gib))).toEqual(['instance failed'])
   })
 
   test('counts the models that are loaded already as used memory', () => {

@@ -52,7 +52,7 @@ export class Instances {
       case 'file_progress':
         return this.#progress(this.#instances.get(event.instanceId), 'fetching', event.progress)
       case 'file_ready':
-        return this.#fileReady(event.instanceId, event.path, event.availableBytes)
+        return this.#fileReady(event)
       case 'file_failed':
         return this.#fileFailed(event.instanceId, event.error)
       case 'engine':
@@ -92,18 +92,23 @@ export class Instances {
     }
     const instance = newInstance(load)
     this.#instances.set(load.instanceId, instance)
-    const refusal = this.#memoryRefusal(load, availableBytes)
+    // Before the file is here, its size is all that is known.
+    const refusal = this.#memoryRefusal(load, availableBytes, null)
     if (refusal !== undefined) return this.#fail(instance, refusal)
     return [report(instance), { type: 'fetch_file', load }]
   }
 
-  #memoryRefusal(load: Load, availableBytes: number): Failure | undefined {
+  #memoryRefusal(
+    load: Load,
+    availableBytes: number,
+    neededBytes: number | null,
+  ): Failure | undefined {
     const loaded = new Map<string, number>()
     for (const other of this.#instances.values())
       if (engineOf(other) !== undefined && other.load.manifest.sha256 !== load.manifest.sha256)
         loaded.set(other.load.manifest.sha256, other.load.manifest.sizeBytes)
     const loadedBytes = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0)
-    return memoryRefusal(load.manifest.sizeBytes, availableBytes, loadedBytes)
+    return memoryRefusal(neededBytes ?? load.manifest.sizeBytes, availableBytes, loadedBytes)
   }
 
   #unload(instanceId: InstanceId): Commands {
@@ -171,10 +176,11 @@ export class Instances {
     return []
   }
 
-  #fileReady(instanceId: InstanceId, path: string, availableBytes: number): Commands {
-    const instance = this.#instances.get(instanceId)
+  #fileReady(event: Extract<InstanceEvent, { type: 'file_ready' }>): Commands {
+    const instance = this.#instances.get(event.instanceId)
     if (instance?.phase.name !== 'fetching') return []
-    const refusal = this.#memoryRefusal(instance.load, availableBytes)
+    const { availableBytes, neededBytes, path } = event
+    const refusal = this.#memoryRefusal(instance.load, availableBytes, neededBytes)
     return refusal === undefined ? this.#start(instance, path) : this.#fail(instance, refusal)
   }
 

@@ -111,6 +111,7 @@ class Agent implements RunningAgent {
           loadAverage: os.loadavg()[0] ?? 0,
         }),
       availableBytes: () => readMemory().availableBytes,
+      hasGpu: deps.inventory.gpus.length > 0,
       say: message => this.#handle({ type: 'say', message }),
       sendFrame: bytes => {
         if (this.#connection.onlineSocket !== undefined) this.#transport.send(bytes)

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { coresWithin, cpuFeatures, parseProcCpuinfo, readCpu } from './cpu.ts'
+import { cpuFeatures } from './cpu-features.ts'
+import { coresWithin, parseProcCpuinfo, readCpu } from './cpu.ts'
+import { sysfsOfFiles } from './sysfs-of-files.ts'
 
 const epyc = `processor	: 0
 vendor_id	: AuthenticAMD
@@ -79,7 +81,7 @@ test('this machine can be read, and a quota of one processor leaves one core', a
     '/proc/self/cgroup': '0::/\n',
     '/sys/fs/cgroup/cpu.max': '100000 100000\n',
   }
-  expect(await readCpu(path => files[path] ?? null)).toMatchObject({
+  expect(await readCpu(sysfsOfFiles(files))).toMatchObject({
     physicalCores: 1,
     logicalCores: 1,
   })

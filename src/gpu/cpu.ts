@@ -1,49 +1,14 @@
 import os from 'node:os'
 import { cpu, cpuFlags } from 'systeminformation'
 import type { CpuInventory } from '../protocol/gpu.ts'
-import { readCgroupLimits, type ReadText } from './cgroup.ts'
-
-/** Flag of Linux, macOS or Windows → the name we use, for the instruction sets that llama.cpp has code for. */
-const featureNames: Readonly<Record<string, string>> = {
-  sse3: 'sse3',
-  pni: 'sse3',
-  ssse3: 'ssse3',
-  avx: 'avx',
-  'avx1.0': 'avx',
-  avx2: 'avx2',
-  f16c: 'f16c',
-  fma: 'fma',
-  bmi2: 'bmi2',
-  avx_vnni: 'avx_vnni',
-  avx512f: 'avx512f',
-  avx512bw: 'avx512bw',
-  avx512vl: 'avx512vl',
-  avx512vbmi: 'avx512vbmi',
-  avx512_vnni: 'avx512_vnni',
-  avx512_bf16: 'avx512_bf16',
-  amx_tile: 'amx_tile',
-  amx_int8: 'amx_int8',
-  amx_bf16: 'amx_bf16',
-  asimd: 'neon',
-  neon: 'neon',
-  asimddp: 'dotprod',
-  asimdhp: 'fp16',
-  i8mm: 'i8mm',
-  bf16: 'bf16',
-  sve: 'sve',
-  sve2: 'sve2',
-  sme: 'sme',
-}
-
-/** The instruction sets in a text of flags; on arm64 `neon` is part of the architecture. */
-export function cpuFeatures(flags: string, arch: string): string[] {
-  const found = new Set(arch === 'arm64' ? ['neon'] : [])
-  for (const flag of flags.toLowerCase().split(/\s+/)) {
-    const name = Object.hasOwn(featureNames, flag) ? featureNames[flag] : undefined
-    if (name !== undefined) found.add(name)
-  }
-  return [...found].sort()
-}
+import { macCaches, macFeatures, parseSysctl, sysctlArguments } from './apple-sysctl.ts'
+import { readCgroupLimits } from './cgroup.ts'
+import { readCaches, readNumaNodes } from './cpu-cache.ts'
+import { cpuFeatures } from './cpu-features.ts'
+import { parseLscpu, type LscpuFacts } from './cpu-lscpu.ts'
+import { windowsCpuFlags } from './cpu-windows.ts'
+import { runCommand, type RunCommand } from './machine-command.ts'
+import { numberIn, type Sysfs } from './sysfs.ts'
 
 export type CpuFacts = {
   readonly name: string | null
@@ -61,7 +26,7 @@ export function parseProcCpuinfo(text: string): CpuFacts {
     if (core !== undefined) cores.add(`${field(block, 'physical id') ?? '0'}/${core}`)
   }
   return {
-    name: field(text, 'model name') ?? null,
+    name: field(text, 'model name')?.slice(0, 256) || null,
     physicalCores: cores.size === 0 ? null : cores.size,
     flags: field(text, 'flags') ?? field(text, 'Features') ?? '',
   }
@@ -69,17 +34,19 @@ export function parseProcCpuinfo(text: string): CpuFacts {
 
 /**
  * The processor as this process may use it: inside a container or service with a CPU quota the cores are the
- * quota's (rounded down, at least one), not the machine's.
+ * quota's (rounded down, at least one), not the machine's. Caches and NUMA nodes are the machine's.
  */
-export async function readCpu(read: ReadText): Promise<CpuInventory> {
-  const facts = await cpuFacts(read)
-  const quota = readCgroupLimits(read).cpus
+export async function readCpu(sysfs: Sysfs, run: RunCommand = runCommand): Promise<CpuInventory> {
+  const facts = await factsOf(sysfs, run)
+  const quota = readCgroupLimits(sysfs.read).cpus
   const logicalCores = coresWithin(quota, os.availableParallelism())
   return {
     name: (facts.name ?? 'unknown').slice(0, 256),
     physicalCores: Math.min(logicalCores, facts.physicalCores ?? logicalCores),
     logicalCores,
     features: cpuFeatures(facts.flags, os.arch()),
+    cacheBytes: facts.cacheBytes,
+    numaNodes: facts.numaNodes,
   }
 }
 
@@ -87,16 +54,59 @@ export async function readCpu(read: ReadText): Promise<CpuInventory> {
 export const coresWithin = (quotaCpus: number | null, machineCores: number): number =>
   Math.max(1, Math.min(machineCores, quotaCpus === null ? machineCores : Math.floor(quotaCpus)))
 
-async function cpuFacts(read: ReadText): Promise<CpuFacts> {
-  const text = read('/proc/cpuinfo')
-  const fromLinux = text === null ? null : parseProcCpuinfo(text)
-  if (fromLinux !== null && fromLinux.name !== null && fromLinux.physicalCores !== null)
-    return fromLinux
+const noCaches = { l1d: null, l2: null, l3: null }
+const commandTimeLimitMs = 5_000
+
+async function factsOf(sysfs: Sysfs, run: RunCommand): Promise<LscpuFacts> {
+  const text = sysfs.read('/proc/cpuinfo')
+  if (text !== null) return linuxFacts(sysfs, parseProcCpuinfo(text), run)
+  return os.platform() === 'darwin' ? macFacts(run) : otherFacts()
+}
+
+/**
+ * arm64's `/proc/cpuinfo` gives numbers for names and nothing of cores; lscpu knows the names. A container can hide
+ * `/sys`, and lscpu then knows no more, so what neither tells stays null.
+ */
+async function linuxFacts(sysfs: Sysfs, told: CpuFacts, run: RunCommand): Promise<LscpuFacts> {
+  const own = { ...told, numaNodes: readNumaNodes(sysfs), cacheBytes: readCaches(sysfs) }
+  if (own.name !== null && own.physicalCores !== null) return own
+  const answer = await run(['lscpu'], commandTimeLimitMs)
+  const lscpu = parseLscpu(answer.type === 'answer' ? answer.stdout : '')
+  return {
+    ...own,
+    name: own.name ?? lscpu.name ?? os.cpus()[0]?.model ?? null,
+    physicalCores: own.physicalCores ?? lscpu.physicalCores,
+    numaNodes: own.numaNodes ?? lscpu.numaNodes,
+    cacheBytes: {
+      l1d: own.cacheBytes.l1d ?? lscpu.cacheBytes.l1d,
+      l2: own.cacheBytes.l2 ?? lscpu.cacheBytes.l2,
+      l3: own.cacheBytes.l3 ?? lscpu.cacheBytes.l3,
+    },
+  }
+}
+
+/** systeminformation knows few of Apple's instruction sets and the efficiency cores' caches alone. */
+async function macFacts(run: RunCommand): Promise<LscpuFacts> {
+  const answer = await run(['/usr/sbin/sysctl', ...sysctlArguments], commandTimeLimitMs)
+  const sysctl = parseSysctl(answer.type === 'answer' ? answer.stdout : '')
+  return {
+    name: sysctl.get('machdep.cpu.brand_string') ?? os.cpus()[0]?.model ?? null,
+    physicalCores: numberIn(sysctl.get('hw.physicalcpu')),
+    flags: `${macFeatures(sysctl).join(' ')} ${sysctl.get('machdep.cpu.features') ?? ''}`.trim(),
+    numaNodes: null,
+    cacheBytes: macCaches(sysctl),
+  }
+}
+
+async function otherFacts(): Promise<LscpuFacts> {
   const [facts, flags] = await Promise.all([cpu(), cpuFlags()])
   const name = `${facts.manufacturer} ${facts.brand}`.trim()
   return {
-    name: fromLinux?.name ?? (name === '' ? (os.cpus()[0]?.model ?? null) : name),
-    physicalCores: fromLinux?.physicalCores ?? (facts.physicalCores || null),
-    flags: fromLinux?.flags || flags,
+    name: name === '' ? (os.cpus()[0]?.model ?? null) : name,
+    physicalCores: facts.physicalCores || null,
+    flags: `${flags} ${windowsCpuFlags()}`.trim(),
+    numaNodes: null,
+    // Windows tells the sums of L2 and L3; of L1 systeminformation repeats what it finds first.
+    cacheBytes: { ...noCaches, l2: facts.cache.l2 || null, l3: facts.cache.l3 || null },
   }
 }

@@ -4,6 +4,7 @@ import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
 import { limits } from '../protocol/limits.ts'
 import { readCgroupLimits, type ReadText } from './cgroup.ts'
 import { readCpu } from './cpu.ts'
+import { sysfsAt, type Sysfs } from './sysfs.ts'
 
 /** Reads a text file of the operating system; null when it is not there (most are Linux's alone). */
 export const readSystemText: ReadText = path => {
@@ -17,14 +18,14 @@ export const readSystemText: ReadText = path => {
 /** Everything about this machine that the pool is told in hello. */
 export async function readMachine(
   gpus: readonly GpuInventory[],
-  read: ReadText = readSystemText,
+  sysfs: Sysfs = sysfsAt(),
 ): Promise<Inventory> {
   return {
     hostname: os.hostname().slice(0, 253),
     os: `${os.platform()} ${os.release()}`.slice(0, 64),
     arch: os.arch().slice(0, 32),
-    memoryTotalMb: Math.round(readMemory(read).totalBytes / 1024 ** 2),
-    cpu: await readCpu(read),
+    memoryTotalMb: Math.round(readMemory(sysfs.read).totalBytes / 1024 ** 2),
+    cpu: await readCpu(sysfs),
     gpus: gpus.slice(0, limits.gpusPerAgentMax),
   }
 }

@@ -38,6 +38,10 @@ describe('graphics controllers of the operating system', () => {
     ['Advanced Micro Devices, Inc.', 'AMD Radeon(TM) Graphics', 'integrated'],
     ['Advanced Micro Devices, Inc.', 'AMD Radeon RX Vega 11 Graphics', 'integrated'],
     ['Advanced Micro Devices, Inc.', 'AMD Radeon 780M Graphics', 'integrated'],
+    ['Advanced Micro Devices, Inc.', 'Radeon (TM) RX 480 Graphics', 'discrete'],
+    ['Advanced Micro Devices, Inc.', 'AMD Radeon R9 200 Series', 'discrete'],
+    ['Intel Corporation', 'Intel(R) Arc(TM) Pro B50 Graphics', 'discrete'],
+    ['Intel Corporation', 'Intel(R) Arc(TM) B390 GPU', 'integrated'],
     ['Apple', 'Apple M3 Pro', 'unified'],
     ['NVIDIA Corporation', 'GA104 [GeForce RTX 3070]', 'discrete'],
     ['Qualcomm', 'Adreno X1-85', 'integrated'],
@@ -55,7 +59,7 @@ describe('graphics controllers of the operating system', () => {
     expect(one(card, 'linux')?.vramTotalMb).toBeNull()
     const read = (path: string) =>
       path === '/sys/bus/pci/devices/0000:03:00.0/mem_info_vram_total' ? '25753026560\n' : null
-    expect(one(card, 'linux', read)).toMatchObject({ vramTotalMb: 24560, id: 'pci-03:00.0' })
+    expect(one(card, 'linux', read)).toMatchObject({ vramTotalMb: 24560, id: 'pci-0000:03:00.0' })
   })
 
   test('the 32-bit figure of Windows is called unknown', () => {

@@ -1,6 +1,9 @@
 import { graphics, type Systeminformation } from 'systeminformation'
 import type { GpuInventory } from '../protocol/gpu.ts'
 import type { ReadText } from './cgroup.ts'
+import { normalPciBusId } from './pci.ts'
+import { unknownReading, type GpuProbe } from './probe.ts'
+import { mbOf, numberIn } from './sysfs.ts'
 
 type Controller = Systeminformation.GraphicsControllerData
 type Vendor = GpuInventory['vendor']
@@ -9,6 +12,18 @@ type Vendor = GpuInventory['vendor']
 export async function listControllers(): Promise<readonly Controller[]> {
   const { controllers } = await graphics()
   return controllers
+}
+
+/** A probe of last resort: what the operating system lists, without readings. */
+export function createListedProbe(read: ReadText, platform = process.platform): GpuProbe {
+  let known: readonly GpuInventory[] = []
+  return {
+    async inventory() {
+      known = inventoryOfControllers(await listControllers(), platform, read)
+      return { gpus: known, problems: [] }
+    },
+    readings: () => Promise.resolve(known.map(gpu => unknownReading(gpu.id))),
+  }
 }
 
 /**
@@ -25,30 +40,33 @@ export function inventoryOfControllers(
   read: ReadText,
 ): GpuInventory[] {
   return controllers
-    .filter(controller => !displayOnly.test(`${controller.vendor} ${controller.model}`))
+    .filter(controller => !isDisplayOnly(`${controller.vendor} ${controller.model}`))
     .map((controller, at) => {
-      const vendor = vendorOf(controller)
-      const kind = kindOf(vendor, controller.model)
-      const pciBusId = controller.busAddress || controller.pciBus || null
+      const vendor = vendorOfText(`${controller.vendor} ${controller.model}`)
+      const kind = kindOfModel(vendor, controller.model)
+      const pciBusId = normalPciBusId(controller.busAddress || controller.pciBus || null)
       return {
-        id: pciBusId === null ? `${vendor}-${at}` : `pci-${pciBusId}`.slice(0, 128),
+        id: pciBusId === null ? `${vendor}-${at}` : `pci-${pciBusId}`,
         vendor,
         kind,
         name: (controller.model || controller.name || 'unknown').slice(0, 256),
         vramTotalMb: kind === 'discrete' ? vramOf(controller, pciBusId, platform, read) : null,
         driverVersion: controller.driverVersion?.slice(0, 256) || null,
         computeCapability: null,
-        pciBusId: pciBusId?.slice(0, 256) ?? null,
+        pciBusId,
         source: 'systeminformation',
       }
     })
 }
 
+/** Adapters of virtual machines and server boards, by maker and model: they show a picture and compute nothing. */
+export const isDisplayOnly = (text: string): boolean => displayOnly.test(text)
+
 const displayOnly =
   /virtio|vmware|virtualbox|qxl|cirrus|bochs|hyper-v|basic (render|display)|parallels|citrix|aspeed|matrox|remote display|displaylink/i
 
-function vendorOf(controller: Controller): Vendor {
-  const text = `${controller.vendor} ${controller.model}`
+/** @param text maker and model as the operating system writes them */
+export function vendorOfText(text: string): Vendor {
   if (/nvidia/i.test(text)) return 'nvidia'
   if (/\bamd\b|\bati\b|advanced micro devices|radeon/i.test(text)) return 'amd'
   if (/apple/i.test(text)) return 'apple'
@@ -56,14 +74,18 @@ function vendorOf(controller: Controller): Vendor {
   return 'other'
 }
 
-function kindOf(vendor: Vendor, model: string): GpuInventory['kind'] {
+/** A card by its product name; what is not recognised is integrated, so that main memory is never called VRAM. */
+export function kindOfModel(vendor: Vendor, model: string): GpuInventory['kind'] {
   if (vendor === 'apple') return 'unified'
   if (vendor === 'nvidia') return 'discrete'
+  const plain = model.replaceAll(/\((?:tm|r)\)/gi, '').replaceAll(/\s+/g, ' ')
+  // The Arc B370 and B390 are on the processor's die, the only ones of their letter.
   const isCard =
-    (vendor === 'intel' && /\barc\b.*\b[AB]\d{2,3}M?\b|data center gpu|\bDG[12]\b/i.test(model)) ||
+    (vendor === 'intel' &&
+      /\barc\b.*\b(?!B3[79]0)[AB]\d{2,3}M?\b|data center gpu|\bDG[12]\b/i.test(plain)) ||
     (vendor === 'amd' &&
-      /radeon (rx|pro|vii|ai pro)|instinct|firepro|\bnavi\b/i.test(model) &&
-      !/vega (3|5|6|7|8|9|10|11)\b/i.test(model))
+      /radeon (rx|r9|pro|vii|ai pro)|instinct|firepro|\bnavi\b/i.test(plain) &&
+      !/vega (3|5|6|7|8|9|10|11)\b/i.test(plain))
   return isCard ? 'discrete' : 'integrated'
 }
 
@@ -75,9 +97,7 @@ function vramOf(
 ): number | null {
   if (platform === 'linux') {
     if (pciBusId === null) return null
-    const address = /^[0-9a-f]{4}:/i.test(pciBusId) ? pciBusId : `0000:${pciBusId}`
-    const bytes = Number(read(`/sys/bus/pci/devices/${address}/mem_info_vram_total`) ?? Number.NaN)
-    return Number.isFinite(bytes) ? Math.round(bytes / 1024 ** 2) : null
+    return mbOf(numberIn(read(`/sys/bus/pci/devices/${pciBusId}/mem_info_vram_total`)))
   }
   if (controller.vramDynamic || controller.vram === null || controller.vram <= 0) return null
   // Windows' AdapterRAM has 32 bits: a card of 24 GB shows 4095 MB when the registry did not tell better.

@@ -21,6 +21,8 @@ export const GpuInventorySchema = Type.Object({
   name: Type.String({ maxLength: 256 }),
   vramTotalMb: NullableNumber,
   driverVersion: NullableText,
+  /** NVIDIA: the newest CUDA that the driver can run, for example `12.4`. */
+  cudaVersion: Type.Optional(NullableText),
   computeCapability: NullableText,
   pciBusId: NullableText,
   /** Vendor and device as in the PCI id database, lower case, for example `10de:2684`. */

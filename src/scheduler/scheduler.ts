@@ -120,7 +120,7 @@ export class Scheduler {
 
   #retry({ jobId, spareInstanceId, formerAgent }: EventOf<'retry'>): void {
     const job = this.#jobs.get(jobId)
-    if (job?.lease == null) return
+    if (job === undefined || job.lease === null) return
     const { agentId, instanceId } = job.lease
     ;(formerAgent === 'ban' ? job.banned : job.avoided).add(agentId)
     this.#fleet.release(agentId, instanceId, jobId)

@@ -1,8 +1,16 @@
+import { nvmlReaderArgument } from '../../gpu/nvml-process.ts'
+import { serveNvml } from '../../gpu/nvml-reader.ts'
 import { runCommandLine } from '../run-command-line.ts'
 import { buildFacts } from './build-facts.ts'
 import { packedEngine } from './packed-engine.ts'
 
 /* Entry of the executable; `script/build-agent.ts` embeds the runtime pack beside it. */
+
+// NVML is asked in a process of its own, which is this same file with one argument.
+if (process.argv[2] === nvmlReaderArgument) {
+  await serveNvml(process.argv.slice(3))
+  process.exit(0)
+}
 
 const [runtime] = Bun.embeddedFiles
 if (buildFacts === null || runtime === undefined)

@@ -3,6 +3,7 @@ import { ggufFacts, tokenizerFacts } from '../../models/gguf-facts.ts'
 import { readGgufHeader } from '../../models/gguf-header.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineModel } from '../engine/engine.ts'
+import { batchTokensMax } from './batch-tokens.ts'
 import { createBatchStrategy } from './batch-strategy.ts'
 import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
 import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
@@ -19,9 +20,6 @@ export type LoadedModel = {
   /** Counts the sequences that evaluate right now; see batch-strategy.ts. */
   readonly activity: { sequences: number }
 }
-
-/** Tokens that the engine computes at once; also the longest piece of a prompt that a cancel has to wait for. */
-export const batchTokensMax = 512
 
 /**
  * Loads a model with everything node-llama-cpp would otherwise decide by itself decided here: no build, no download,
