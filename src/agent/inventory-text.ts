@@ -1,7 +1,12 @@
 import type { Inventory } from '../protocol/gpu.ts'
+import type { DeviceJudgement } from './judge-device.ts'
 
 /** The answer of `probe` for people. */
-export function formatInventory(inventory: Inventory, problems: readonly string[]): string {
+export function formatInventory(
+  inventory: Inventory,
+  problems: readonly string[],
+  judgements: readonly DeviceJudgement[],
+): string {
   const { hostname, os, arch, cpu, memoryTotalMb, gpus } = inventory
   const lines = [
     hostname,
@@ -11,10 +16,22 @@ export function formatInventory(inventory: Inventory, problems: readonly string[
     `  memory      ${memoryTotalMb} MB`,
     ...(gpus.length === 0
       ? ['  devices     no GPU found']
-      : gpus.map(gpu => `  device      ${describe(gpu)}`)),
+      : gpus.flatMap(gpu => [
+          `  device      ${describe(gpu)}`,
+          ...judgements.filter(({ id }) => id === gpu.id).flatMap(judgementLines),
+        ])),
     ...problems.map(problem => `  note        ${problem}`),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function judgementLines(judgement: DeviceJudgement): string[] {
+  const { eligible, reasons, driverNotes, explanation } = judgement
+  return [
+    `    may serve   ${eligible ? 'yes' : `no: ${reasons.join('; ')}`}`,
+    `    score       ${explanation}`,
+    ...driverNotes.map(note => `    driver      ${note}`),
+  ]
 }
 
 function describe(gpu: Inventory['gpus'][number]): string {

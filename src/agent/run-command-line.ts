@@ -14,6 +14,7 @@ import type { EngineSurroundings, PrepareEngine } from './engine/prepare-engine.
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
 import { formatInventory } from './inventory-text.ts'
+import { judgeDevice } from './judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'
@@ -78,6 +79,8 @@ async function join(command: Extract<Command, { name: 'join' }>, dir: string): P
   const name = command.machineName ?? (os.hostname().slice(0, 128) || 'unnamed')
   const { region } = command
   const inventory = await readMachine(gpus)
+  for (const { driverNotes } of gpus.map(gpu => judgeDevice(inventory, gpu, systemClock.now())))
+    for (const note of driverNotes) process.stderr.write(`note: ${note}\n`)
   const enrolled = await enrol(link, { publicKey: agentPublicKey(key), name, region, inventory })
   if ('problem' in enrolled) return fail(enrolled.problem)
   const { agentId, apiKey, controlPort, adminState } = enrolled.response
@@ -162,8 +165,11 @@ async function enginePrepared(
 async function probe(json: boolean): Promise<number> {
   const { gpus, problems } = await createSystemProbe().inventory()
   const inventory = await readMachine(gpus)
+  const judgements = gpus.map(gpu => judgeDevice(inventory, gpu, systemClock.now()))
   process.stdout.write(
-    json ? `${JSON.stringify({ ...inventory, problems })}\n` : formatInventory(inventory, problems),
+    json
+      ? `${JSON.stringify({ ...inventory, problems, judgements })}\n`
+      : formatInventory(inventory, problems, judgements),
   )
   return exitOk
 }

@@ -142,6 +142,19 @@ export function requestPromises(store: () => Store, db: () => StoreDatabase): vo
   })
 }
 
+export function parallelSettlePromises(store: () => Store): void {
+  test('hundreds at once are all counted, and one that cannot be stored takes no other along', async () => {
+    const good = Array.from({ length: 300 }, (_, i) => request({ model: `m${i % 3}` }))
+    const bad = request({ completionTokens: -1 })
+    const settled = [...good.slice(0, 150), bad, ...good.slice(150), ...good.slice(0, 20)].map(
+      each => rejects(store().settleRequest(each)),
+    )
+    expect((await Promise.all(settled)).filter(failed => failed)).toHaveLength(1)
+    const counts = (await store().usage()).map(row => row.requests)
+    expect(counts).toEqual([100, 100, 100])
+  })
+}
+
 export function prunePromises(store: () => Store, db: () => StoreDatabase): void {
   test('takes what is older than asked for, and leaves usage and everything younger', async () => {
     const { id } = await enrolled(store())

@@ -6,6 +6,7 @@ import type { TestStore } from './pglite.ts'
 import {
   keyPromises,
   modelPromises,
+  parallelSettlePromises,
   prunePromises,
   requestPromises,
 } from './store-conformance-records.ts'
@@ -53,6 +54,7 @@ export function storeConformance(open: () => Promise<TestStore>): void {
   describe('keys', () => keyPromises(store))
   describe('models', () => modelPromises(store))
   describe('requests', () => requestPromises(store, () => opened.db))
+  describe('requests that end together', () => parallelSettlePromises(store))
   describe('pruning', () => prunePromises(store, () => opened.db))
   describe('hostile texts', () => hostilePromises(store))
   test('ping answers', () => store().ping())

@@ -77,7 +77,6 @@ type State =
       readonly name: 'running'
       readonly agentId: AgentId
       readonly contextTokens: number
-      readonly deadlineAt: Instant
       readonly started: boolean
     }
   | { readonly name: 'ended' }
@@ -102,6 +101,8 @@ export class RelayStream {
   #lastError: Failure | null = null
   #firstTokenAt: Instant | null = null
   #agentId: AgentId | null = null
+  /** When the running attempt is given up unless it gets on; a field of its own, since every token moves it. */
+  #deadlineAt: Instant = 0
   /** Text-only frames of the running attempt. */
   #textFrames = 0
 
@@ -157,14 +158,14 @@ export class RelayStream {
     const attempt = ++this.#attempt
     this.#agentId = agentId
     this.#textFrames = 0
-    const deadlineAt = now + (ready ? limits.firstByteBudgetMs : limits.loadTimeoutMs)
-    this.#state = { name: 'running', agentId, contextTokens, deadlineAt, started: false }
+    this.#deadlineAt = now + (ready ? limits.firstByteBudgetMs : limits.loadTimeoutMs)
+    this.#state = { name: 'running', agentId, contextTokens, started: false }
     return [{ type: 'assign', agentId, instanceId, attempt, continuation: this.#continuation() }]
   }
 
   #loading(now: Instant): readonly RelayCommand[] {
     if (this.#state.name === 'running' && !this.#state.started)
-      this.#state = { ...this.#state, deadlineAt: now + limits.loadTimeoutMs }
+      this.#deadlineAt = now + limits.loadTimeoutMs
     return nothing
   }
 
@@ -187,7 +188,8 @@ export class RelayStream {
     this.#promptTokens = event.promptTokens
     const budgetMs =
       limits.firstByteBudgetMs + limits.firstBytePerPromptTokenMs * event.promptTokens
-    this.#state = { ...this.#state, started: true, deadlineAt: now + budgetMs }
+    this.#deadlineAt = now + budgetMs
+    this.#state = { ...this.#state, started: true }
     return nothing
   }
 
@@ -206,7 +208,7 @@ export class RelayStream {
       this.#tokenIds.push(frame.tokenId)
     }
     this.#firstTokenAt ??= now
-    this.#state = { ...this.#state, deadlineAt: now + limits.firstByteBudgetMs }
+    this.#deadlineAt = now + limits.firstByteBudgetMs
     if (frame.segments.length === 0) return nothing
     for (const segment of frame.segments) this.#deliveredBytes += Buffer.byteLength(segment.text)
     return [{ type: 'deliver', segments: frame.segments }]
@@ -257,7 +259,7 @@ export class RelayStream {
   }
 
   #tick(now: Instant): readonly RelayCommand[] {
-    if (this.#state.name !== 'running' || now < this.#state.deadlineAt) return nothing
+    if (this.#state.name !== 'running' || now < this.#deadlineAt) return nothing
     const error: Failure = {
       code: 'timeout',
       message: this.#state.started

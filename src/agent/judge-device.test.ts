@@ -1,0 +1,55 @@
+import { expect, test } from 'bun:test'
+import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
+import { formatInventory } from './inventory-text.ts'
+import { judgeDevice } from './judge-device.ts'
+
+const gpu = (change: Partial<GpuInventory>): GpuInventory => ({
+  id: 'GPU-1',
+  vendor: 'nvidia',
+  kind: 'discrete',
+  name: 'NVIDIA H200',
+  vramTotalMb: 143_771,
+  driverVersion: '570.124.06',
+  computeCapability: '9.0',
+  pciBusId: null,
+  source: 'nvml',
+  ...change,
+})
+const machine = (...gpus: GpuInventory[]): Inventory => ({
+  hostname: 'den',
+  os: 'linux 6.14',
+  arch: 'x64',
+  memoryTotalMb: 64_000,
+  cpu: { name: 'test', physicalCores: 8, logicalCores: 16, features: ['avx2'] },
+  gpus,
+})
+const judge = (change: Partial<GpuInventory> = {}) => {
+  const device = gpu(change)
+  return judgeDevice(machine(device), device, 0)
+}
+
+test('a card of the table is judged by its figures, one that is too old says why it may not serve', () => {
+  expect(judge()).toMatchObject({ eligible: true, reasons: [] })
+  expect(judge().score).toBeGreaterThan(50)
+  const old = judge({
+    name: 'NVIDIA GeForce GTX 1080',
+    vramTotalMb: 8192,
+    computeCapability: '6.1',
+  })
+  expect(old.eligible).toBe(false)
+  expect(old.reasons.join()).toContain('6.1')
+  expect(old.score).toBeLessThan(judge().score)
+})
+
+test('a card that nobody knows has a score from what could be read, and no invented figure', () => {
+  const unknown = judge({ vendor: 'other', name: 'Frobnicator 9000', computeCapability: null })
+  expect(Number.isFinite(unknown.score)).toBe(true)
+  expect(unknown.explanation).not.toMatch(/NaN|undefined|null/)
+})
+
+test('the table for people shows both', () => {
+  const inventory = machine(gpu({}))
+  const text = formatInventory(inventory, [], [judge()])
+  expect(text).toContain('may serve   yes')
+  expect(text).toMatch(/score {7}\d+\.\d = /)
+})
