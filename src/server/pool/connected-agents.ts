@@ -61,6 +61,9 @@ export class ConnectedAgents {
     const { name } = record
     this.#connected.set(record.id, { link, softwareVersion: version, name, lastHeartbeat: null })
     this.#registry.heartbeat(record.id, now)
+    const { inventory, region } = hello
+    if (!Bun.deepEquals(inventory, record.capabilities) || region !== record.region)
+      this.#registry.capabilities(record.id, inventory, region)
     this.#registry.history({
       agentId: record.id,
       type: 'connected',

@@ -100,7 +100,7 @@ class ScriptedAgent implements AgentLink {
   }
 }
 
-async function connect(name: string, id?: AgentId): Promise<ScriptedAgent> {
+async function connect(name: string, id?: AgentId, seen = inventory): Promise<ScriptedAgent> {
   const record =
     id === undefined
       ? await enrolled(database.store, { name, capabilities: inventory })
@@ -117,7 +117,7 @@ async function connect(name: string, id?: AgentId): Promise<ScriptedAgent> {
       features: [],
       software: { name: 'script', version: '1' },
       signature: '',
-      inventory,
+      inventory: seen,
       region: null,
       instances: [],
       streams: [{ stream: 99, attempt: 0 }],
@@ -306,6 +306,15 @@ test('stalls and breaches cost the agent reliability, a lost connection does not
   ask()
   pool.dispatcher.agentGone(agent.id, agent)
   expect(reliability()).toBe(after)
+})
+
+test('what a machine has become since it joined is in the registry', async () => {
+  const agent = await connect('a')
+  await connect('a', agent.id, { ...inventory, memoryTotalMb: 65_536 })
+  await pool.registry.flush()
+  const record = await database.store.getAgent(agent.id)
+  expect(record?.capabilities.memoryTotalMb).toBe(65_536)
+  expect(record?.lastHeartbeatAt).toBe(now)
 })
 
 test('draining and resuming reach the agent', async () => {

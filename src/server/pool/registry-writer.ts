@@ -1,4 +1,5 @@
 import type { Instant } from '../../clock.ts'
+import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { AgentStatus, HistoryEvent, Store } from '../store/store.ts'
 
@@ -14,6 +15,7 @@ export class RegistryWriter {
   readonly #onError: (error: unknown) => void
   readonly #heartbeats = new Map<AgentId, Instant>()
   readonly #statuses = new Map<AgentId, AgentStatus>()
+  readonly #capabilities = new Map<AgentId, { inventory: Inventory; region: string | null }>()
   readonly #reliabilities = new Map<AgentId, number>()
   #history: HistoryEvent[] = []
   #flushing: Promise<void> | null = null
@@ -29,6 +31,11 @@ export class RegistryWriter {
 
   status(id: AgentId, status: AgentStatus): void {
     this.#statuses.set(id, status)
+  }
+
+  /** What a hello says that the registry does not know yet. */
+  capabilities(id: AgentId, inventory: Inventory, region: string | null): void {
+    this.#capabilities.set(id, { inventory, region })
   }
 
   reliability(id: AgentId, reliability: number): void {
@@ -58,6 +65,9 @@ export class RegistryWriter {
 
   async #write(): Promise<void> {
     await this.#writeHeartbeats()
+    await drain(this.#capabilities, (id, { inventory, region }) =>
+      this.#store.updateAgentCapabilities(id, inventory, region),
+    )
     await drain(this.#statuses, (id, status) => this.#store.setAgentStatus(id, status))
     await drain(this.#reliabilities, (id, value) => this.#store.setAgentReliability(id, value))
     await this.#writeHistory()
