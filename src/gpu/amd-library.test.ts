@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { haveForTests } from '../../test/support/needed-programs.ts'
 import { busIdOfAmdSmi, busIdOfRocm, openAmdLibrary } from './amd-library.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'gpupool-amd-'))
@@ -40,8 +41,10 @@ uint32_t amdsmi_get_temp_metric(uint64_t g, uint32_t s, uint32_t m, int64_t *v) 
 uint32_t amdsmi_get_gpu_activity(uint64_t g, uint32_t *v) { v[0] = 12; v[1] = 3; v[15] = 9; return 0; }
 `
 
-// There is no such library, and no gcc to count on, on Windows.
-describe.skipIf(process.platform === 'win32')("AMD's library", () => {
+// There is no such library on Windows.
+const canCompile = process.platform !== 'win32' && haveForTests('gcc')
+
+describe.skipIf(!canCompile)("AMD's library", () => {
   test('rocm_smi tells what it can; a call that fails leaves its fact unknown', () => {
     const path = compile('rocm_smi', rocmSmi + busy)
     const library = openAmdLibrary({ amdSmi: [], rocmSmi: [join(dir, 'absent.so'), path] })

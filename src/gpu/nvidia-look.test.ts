@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { buildFakeNvml, cCompiler } from '../../test/support/fake-nvml.ts'
+import { buildFakeNvml, canBuildFakeNvml } from '../../test/support/fake-nvml.ts'
 import { laptopByName, throttleReasonsOf, unknownDevice } from './nvidia-device.ts'
 import { createProbeOver, type NvidiaLook, type NvidiaSource } from './nvidia-look.ts'
 import { createNvidiaProbe } from './nvidia-probe.ts'
@@ -77,7 +77,7 @@ describe('a probe over NVML and nvidia-smi', () => {
     expect(nvml.asked).toBe(1)
   })
 
-  test.skipIf(cCompiler === null)('both ways agree on every fact that both tell', async () => {
+  test.skipIf(!canBuildFakeNvml)('both ways agree on every fact that both tell', async () => {
     using fake = buildFakeNvml('two_gpus')
     const csv =
       'uuid, pci.bus_id, pci.device_id, driver_version, memory.total [MiB], memory.used [MiB], utilization.gpu [%], temperature.gpu, power.draw [W], enforced.power.limit [W], clocks.current.graphics [MHz], clocks.current.memory [MHz], mig.mode.current, compute_cap, memory.reserved [MiB], clocks_event_reasons.active, name\n' +

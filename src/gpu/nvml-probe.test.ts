@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { buildFakeNvml, cCompiler } from '../../test/support/fake-nvml.ts'
+import { buildFakeNvml, canBuildFakeNvml } from '../../test/support/fake-nvml.ts'
 import type { GpuReading } from '../protocol/gpu.ts'
 import { nvmlProcessOptions, NvmlProcess } from './nvml-process.ts'
 import { createNvmlProbe, createNvmlSource } from './nvml-probe.ts'
@@ -18,7 +18,7 @@ const noReading = (id: string): GpuReading => ({
 
 const by = (...facts: readonly string[]) => Object.fromEntries(facts.map(fact => [fact, 'nvml']))
 
-describe.skipIf(cCompiler === null)('NVML, by a stand-in for its library', () => {
+describe.skipIf(!canBuildFakeNvml)('NVML, by a stand-in for its library', () => {
   test('tells everything about two cards', async () => {
     using fake = buildFakeNvml('two_gpus')
     const probe = createNvmlProbe(fake.options)

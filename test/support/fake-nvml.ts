@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { haveForTests } from './needed-programs.ts'
 import { nvmlProcessOptions, type NvmlProcessOptions } from '../../src/gpu/nvml-process.ts'
 
 /** Kinds of driver and card that the stand-in library can be built as; see fake-nvml.c. */
@@ -13,11 +14,8 @@ const defines: Readonly<Record<FakeNvmlVariant, readonly string[]>> = {
   laptop: ['-DFAKE_LAPTOP'],
 }
 
-/** Null on a machine without a C compiler; the tests that need it then say so. */
-export const cCompiler = process.platform === 'win32' ? null : (Bun.which('gcc') ?? Bun.which('cc'))
-
-if (cCompiler === null && process.platform === 'linux')
-  console.warn('SKIPPED: no gcc, so that NVML cannot be tested against a stand-in for its library')
+/** Whether the library can be compiled here. */
+export const canBuildFakeNvml = process.platform !== 'win32' && haveForTests('gcc')
 
 export type FakeNvml = Disposable & {
   readonly library: string
@@ -32,13 +30,12 @@ export type FakeNvml = Disposable & {
 
 /** Compiles the library anew, so that each test has a driver of its own. */
 export function buildFakeNvml(variant: FakeNvmlVariant): FakeNvml {
-  if (cCompiler === null) throw new Error('there is no C compiler')
   const directory = mkdtempSync(join(tmpdir(), 'gpupool-nvml-'))
   const library = join(directory, 'libnvidia-ml.so.1')
   const state = join(directory, 'state')
   const fifo = `${state}.fifo`
   const built = Bun.spawnSync([
-    cCompiler,
+    'gcc',
     '-shared',
     '-fPIC',
     '-Wall',

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { haveForTests } from '../../../test/support/needed-programs.ts'
 import type { OfferedFile } from '../download/download-files.ts'
 import { installLines } from './install-lines.ts'
 import { joinPage, joinPageHeaders } from './join-page.ts'
@@ -47,7 +48,10 @@ async function paste(line: string | null): Promise<number> {
   return await shell.exited
 }
 
-describe('the line for Linux', () => {
+/** What the line itself is made of. */
+const canPaste = process.platform === 'linux' && haveForTests('curl', 'sha256sum')
+
+describe.skipIf(!canPaste)('the line for Linux', () => {
   test('fetches, checks, joins and runs', async () => {
     const { linux } = installLines(
       link,
