@@ -13,7 +13,7 @@ export function formatInventory(
     `  system      ${os}, ${arch}`,
     `  processor   ${cpu.name}, ${cpu.physicalCores} cores, ${cpu.logicalCores} threads`,
     `  features    ${cpu.features.length === 0 ? 'unknown' : cpu.features.join(', ')}`,
-    `  memory      ${memoryTotalMb} MB`,
+    `  memory      ${memoryTotalMb} MB${bandwidth(cpu)}`,
     ...(gpus.length === 0
       ? ['  devices     no GPU found']
       : gpus.flatMap(gpu => [
@@ -23,6 +23,10 @@ export function formatInventory(
     ...problems.map(problem => `  note        ${problem}`),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function bandwidth({ memoryBandwidthGBs: read }: Inventory['cpu']): string {
+  return read === undefined || read.value === null ? '' : `, ${read.value} GB/s (${read.method})`
 }
 
 function judgementLines(judgement: DeviceJudgement): string[] {

@@ -4,12 +4,22 @@ import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
 import { limits } from '../protocol/limits.ts'
 import { readCgroupLimits, type ReadText } from './cgroup.ts'
 import { readCpu } from './cpu.ts'
+import { estimateMemoryBandwidth } from './memory-bandwidth.ts'
 import { sysfsAt, type Sysfs } from './sysfs.ts'
 
 /** Reads a text file of the operating system; null when it is not there (most are Linux's alone). */
 export const readSystemText: ReadText = path => {
   try {
     return readFileSync(path, 'utf8')
+  } catch {
+    return null
+  }
+}
+
+/** Reads a binary table of the operating system; null when it is not there or not for this user. */
+const readSystemBytes = (path: string): Uint8Array | null => {
+  try {
+    return readFileSync(path)
   } catch {
     return null
   }
@@ -25,7 +35,10 @@ export async function readMachine(
     os: `${os.platform()} ${os.release()}`.slice(0, 64),
     arch: os.arch().slice(0, 32),
     memoryTotalMb: Math.round(readMemory(sysfs.read).totalBytes / 1024 ** 2),
-    cpu: await readCpu(sysfs),
+    cpu: {
+      ...(await readCpu(sysfs)),
+      memoryBandwidthGBs: estimateMemoryBandwidth(readSystemBytes),
+    },
     gpus: gpus.slice(0, limits.gpusPerAgentMax),
   }
 }
