@@ -13,8 +13,6 @@ export const agentLimits = {
   /** A worker that dies more often than this within the window stays down until the pool loads the model again. */
   workerDeathsMax: 3,
   workerDeathWindowMs: 60_000,
-  /** Memory beyond the model file that a load must find free. */
-  memoryHeadroomBytes: 512 * 1024 ** 2,
   /** Smallest step of loading progress that is worth a message. */
   progressStepRatio: 0.05,
   /** Attempts of one download that bring less than `downloadProgressBytes`, before it is given up. */

@@ -1,8 +1,8 @@
 import type { Instant } from '../clock.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
+import { limits } from '../protocol/limits.ts'
 import type { Assign, Load } from '../protocol/server-message.ts'
-import { agentLimits } from './agent-limits.ts'
 
 /** Where one instance stands, with what only exists there. */
 export type Phase =
@@ -83,7 +83,7 @@ export function memoryRefusal(
   availableBytes: number,
   loadedBytes: number,
 ): Failure | undefined {
-  const neededBytes = needBytes + agentLimits.memoryHeadroomBytes
+  const neededBytes = needBytes + limits.memoryHeadroomMb * bytesPerMb
   const freeBytes = Math.max(0, availableBytes - loadedBytes)
   if (neededBytes <= freeBytes) return undefined
   return {
@@ -92,4 +92,6 @@ export function memoryRefusal(
   }
 }
 
-const mb = (bytes: number): string => `${Math.round(bytes / 1024 ** 2)} MB`
+const bytesPerMb = 1024 ** 2
+
+const mb = (bytes: number): string => `${Math.round(bytes / bytesPerMb)} MB`

@@ -1,9 +1,9 @@
+import { limits } from '../protocol/limits.ts'
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { judgeDriver, type DriverJudgement } from './driver-blacklist.ts'
 import {
   judgeEligibility,
-  memoryHeadroomMb,
   modelMemoryMb,
   thermalEventsMax,
   type EligibilityFacts,
@@ -193,7 +193,7 @@ test('reasons are complete: mending exactly the named figures makes any machine 
 const mend: Record<PredicateName, (facts: EligibilityFacts) => EligibilityFacts> = {
   memory: facts => ({
     ...facts,
-    gpu: { ...facts.gpu, vramTotalMb: (facts.modelNeedMb ?? 0) + memoryHeadroomMb },
+    gpu: { ...facts.gpu, vramTotalMb: (facts.modelNeedMb ?? 0) + limits.memoryHeadroomMb },
   }),
   'compute-capability': facts => ({ ...facts, gpu: { ...facts.gpu, computeCapability: '7.0' } }),
   driver: facts => ({ ...facts, driver: driverAt('546') }),
@@ -202,7 +202,7 @@ const mend: Record<PredicateName, (facts: EligibilityFacts) => EligibilityFacts>
 }
 
 test('each threshold is where the specification puts it: one step further flips the answer', () => {
-  const need = good.modelNeedMb! + memoryHeadroomMb
+  const need = good.modelNeedMb! + limits.memoryHeadroomMb
   const flips: [PredicateName, EligibilityFacts, EligibilityFacts][] = [
     [
       'memory',

@@ -1,12 +1,11 @@
 import type { Instant } from '../clock.ts'
 import type { GpuInventory } from '../protocol/gpu.ts'
+import { limits } from '../protocol/limits.ts'
 import { compareVersions } from './driver-version.ts'
 import type { DriverJudgement } from './driver-blacklist.ts'
 import { errorRateMax, errorTally, type ErrorWindow } from './error-window.ts'
 import { thermalEventsIn24h, type ThermalWindow } from './thermal-window.ts'
 
-/** Room beside what the model needs (specification 1.2). */
-export const memoryHeadroomMb = 512
 /** Below it fp16 is slow and llama.cpp's newer kernels are missing (specification 1.2). */
 export const computeCapabilityMin = '7.0'
 /** From this many on the hardware counts as unreliable (specification 1.2). */
@@ -76,8 +75,8 @@ function hasMemory({ gpu, modelNeedMb }: EligibilityFacts): Said {
     return { passes: false, known: false, reason: 'its memory could not be read' }
   if (modelNeedMb === null)
     return { passes: false, known: false, reason: 'what the model needs is not known' }
-  const needMb = modelNeedMb + memoryHeadroomMb
-  const figures = `${Math.floor(haveMb)} MB, needed ${Math.ceil(needMb)} MB (the model's ${Math.ceil(modelNeedMb)} and ${memoryHeadroomMb} headroom)`
+  const needMb = modelNeedMb + limits.memoryHeadroomMb
+  const figures = `${Math.floor(haveMb)} MB, needed ${Math.ceil(needMb)} MB (the model's ${Math.ceil(modelNeedMb)} and ${limits.memoryHeadroomMb} headroom)`
   return haveMb >= needMb ? yes(figures) : no(figures)
 }
 

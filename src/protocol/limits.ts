@@ -24,6 +24,8 @@ export const limits = {
   /** First token: a fixed share plus one per prompt token (slow CPU prefill), model load not included. */
   firstByteBudgetMs: 30_000,
   firstBytePerPromptTokenMs: 20,
+  /** Memory that must stay free beside what a model needs (specification 1.2: model minimum + 512 MB). */
+  memoryHeadroomMb: 512,
   /** Loading a model, download not included. */
   loadTimeoutMs: 600_000,
   /** Largest JSON control message; a prompt of 128k tokens with tools fits. */

@@ -1,9 +1,8 @@
 import type { Instant } from '../clock.ts'
+import { limits } from '../protocol/limits.ts'
 import type { ModelFacts } from './event.ts'
 import type { Agent, Fleet } from './fleet.ts'
 
-/** Room beside the weights that an agent must have (specification 1.2: model minimum + 512 MB). */
-const memoryHeadroomMb = 512
 const bytesPerMb = 1024 * 1024
 
 /** An agent whose connection broke is mostly back within seconds; requests wait that long before they are refused. */
@@ -82,7 +81,7 @@ function loadedItBefore({ agent, model, now }: Question): Obstacle | null {
 /** An agent that holds the model has proved that it fits; else the figures of its inventory decide. */
 function memoryFits({ agent, model, fleet }: Question): Obstacle | null {
   if (fleet.instanceOf(agent, model) !== undefined) return null
-  const needMb = Math.ceil(model.sizeBytes / bytesPerMb) + memoryHeadroomMb
+  const needMb = Math.ceil(model.sizeBytes / bytesPerMb) + limits.memoryHeadroomMb
   const haveMb = memoryForModelsMb(agent)
   if (haveMb >= needMb) return null
   return lasting(`needs ${needMb} MB with headroom, the largest memory is ${haveMb} MB`)

@@ -308,6 +308,18 @@ test('stalls and breaches cost the agent reliability, a lost connection does not
   expect(reliability()).toBe(after)
 })
 
+test('a job that leaves no room for a continuation is refused before it is placed', async () => {
+  const agent = await connect('a')
+  const events: InferenceEvent[] = []
+  const content = 'x'.repeat(limits.controlMessageBytesMax / 2)
+  const large = { ...chat, messages: [{ role: 'user' as const, content }] }
+  const jobId = newJobId()
+  const request = { jobId, keyId: 'key-1', model: 'tiny', chat: large, receivedAt: now }
+  pool.dispatcher.submit(request, event => events.push(event))
+  expect(events).toMatchObject([{ type: 'failed', error: { code: 'payload_too_large' } }])
+  expect(agent.types).not.toContain('assign')
+})
+
 test('what a machine has become since it joined is in the registry', async () => {
   const agent = await connect('a')
   await connect('a', agent.id, { ...inventory, memoryTotalMb: 65_536 })

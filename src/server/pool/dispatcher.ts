@@ -78,7 +78,7 @@ export class Dispatcher implements Inference {
       stream: this.#newStream(),
       request,
       chatBytes,
-      relay: new RelayStream(request.chat, this.#deps.clock.now()),
+      relay: new RelayStream(request.chat),
       onEvent,
       agentId: null,
       instanceId: null,

@@ -44,7 +44,7 @@ const failed = (attempt: number, code: 'worker_died' | 'prompt_too_long'): Relay
 })
 
 class Story {
-  readonly relay = new RelayStream(chat, 0)
+  readonly relay = new RelayStream(chat)
   now = 0
   readonly commands: RelayCommand[] = []
 

@@ -72,7 +72,7 @@ export type RelayCommand =
   | { readonly type: 'abandon'; readonly usage: TokenUsage }
 
 type State =
-  | { readonly name: 'placing'; readonly since: Instant }
+  | { readonly name: 'placing' }
   | {
       readonly name: 'running'
       readonly agentId: AgentId
@@ -106,9 +106,9 @@ export class RelayStream {
   /** Text-only frames of the running attempt. */
   #textFrames = 0
 
-  constructor(chat: ChatJob, now: Instant) {
+  constructor(chat: ChatJob) {
     this.#chat = chat
-    this.#state = { name: 'placing', since: now }
+    this.#state = { name: 'placing' }
   }
 
   get ended(): boolean {
@@ -139,11 +139,11 @@ export class RelayStream {
       case 'started':
         return this.#started(event, now)
       case 'finished':
-        return this.#finished(event, now)
+        return this.#finished(event)
       case 'failed':
-        return event.attempt === this.#attempt ? this.#attemptFailed(event.error, now) : nothing
+        return event.attempt === this.#attempt ? this.#attemptFailed(event.error) : nothing
       case 'agent_lost':
-        return [...this.#cancel(), ...this.#attemptFailed(lost, now)]
+        return [...this.#cancel(), ...this.#attemptFailed(lost)]
       case 'client_gone':
         return this.#clientGone()
       case 'tick':
@@ -181,9 +181,9 @@ export class RelayStream {
   #started(event: Extract<RelayEvent, { type: 'started' }>, now: Instant): readonly RelayCommand[] {
     if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
     if (this.#tokenIds.length > 0 && event.promptSha256 !== this.#promptSha256)
-      return this.#breach('another prompt than the first agent', now)
+      return this.#breach('another prompt than the first agent')
     if (event.promptTokens > this.#state.contextTokens)
-      return this.#breach('a longer prompt than its context holds', now)
+      return this.#breach('a longer prompt than its context holds')
     this.#promptSha256 = event.promptSha256
     this.#promptTokens = event.promptTokens
     const budgetMs =
@@ -195,16 +195,15 @@ export class RelayStream {
 
   #token(frame: TokenFrame, now: Instant): readonly RelayCommand[] {
     if (this.#state.name !== 'running' || frame.attempt !== this.#attempt) return nothing
-    if (!this.#state.started) return this.#breach('tokens before the start', now)
+    if (!this.#state.started) return this.#breach('tokens before the start')
     if (frame.tokenId === null) {
-      if (frame.index !== this.#tokenIds.length) return this.#breach('a gap in its tokens', now)
-      if (++this.#textFrames > textFramesPerAttemptMax)
-        return this.#breach('text without tokens', now)
+      if (frame.index !== this.#tokenIds.length) return this.#breach('a gap in its tokens')
+      if (++this.#textFrames > textFramesPerAttemptMax) return this.#breach('text without tokens')
     } else {
       if (frame.index < this.#tokenIds.length) return nothing
-      if (frame.index > this.#tokenIds.length) return this.#breach('a gap in its tokens', now)
+      if (frame.index > this.#tokenIds.length) return this.#breach('a gap in its tokens')
       if (frame.index >= (this.#chat.maxTokens ?? limits.outputTokensMax))
-        return this.#breach('more tokens than asked for', now)
+        return this.#breach('more tokens than asked for')
       this.#tokenIds.push(frame.tokenId)
     }
     this.#firstTokenAt ??= now
@@ -214,19 +213,15 @@ export class RelayStream {
     return [{ type: 'deliver', segments: frame.segments }]
   }
 
-  #finished(
-    event: Extract<RelayEvent, { type: 'finished' }>,
-    now: Instant,
-  ): readonly RelayCommand[] {
+  #finished(event: Extract<RelayEvent, { type: 'finished' }>): readonly RelayCommand[] {
     if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
-    if (!this.#state.started) return this.#breach('an end before the start', now)
-    if (event.tokens !== this.#tokenIds.length)
-      return this.#breach('fewer tokens than it says', now)
+    if (!this.#state.started) return this.#breach('an end before the start')
+    if (event.tokens !== this.#tokenIds.length) return this.#breach('fewer tokens than it says')
     this.#state = { name: 'ended' }
     return [{ type: 'finish', reason: event.reason, usage: this.#usage() }]
   }
 
-  #attemptFailed(error: Failure, now: Instant): readonly RelayCommand[] {
+  #attemptFailed(error: Failure): readonly RelayCommand[] {
     if (this.#state.name !== 'running') return nothing
     this.#lastError = error
     if (error.code === 'worker_died') this.#workerDeaths++
@@ -236,15 +231,15 @@ export class RelayStream {
       this.#workerDeaths >= workerDeathsMax
     const { agentId } = this.#state
     if (hopeless) return this.#fail(error, agentId)
-    this.#state = { name: 'placing', since: now }
+    this.#state = { name: 'placing' }
     return [{ type: 'retry', error, agentId }]
   }
 
   /** The agent broke the protocol: it is told to stop, and another one goes on from what was accepted before. */
-  #breach(what: string, now: Instant): readonly RelayCommand[] {
+  #breach(what: string): readonly RelayCommand[] {
     const cancel = this.#cancel()
     const error: Failure = { code: 'agent_faulty', message: `the agent sent ${what}` }
-    return [...cancel, ...this.#attemptFailed(error, now)]
+    return [...cancel, ...this.#attemptFailed(error)]
   }
 
   #clientGone(): readonly RelayCommand[] {
@@ -266,7 +261,7 @@ export class RelayStream {
         ? 'the agent stopped sending tokens'
         : 'the agent did not begin in time',
     }
-    return [...this.#cancel(), ...this.#attemptFailed(error, now)]
+    return [...this.#cancel(), ...this.#attemptFailed(error)]
   }
 
   #fail(error: Failure, agentId: AgentId | null): readonly RelayCommand[] {
