@@ -96,20 +96,23 @@ export class Listeners {
 
 /** @returns the operator's mistake in words; null: it is none */
 function explain(error: unknown, opening: Opening): string | null {
-  const { host, port, hostSetting, portSetting } = opening
-  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+  const { port, portSetting } = opening
+  if (!(error instanceof Error && 'code' in error)) return null
+  switch (error.code) {
     case 'EADDRINUSE':
       return `port ${port} is taken by another program; stop it, or choose another port with ${portSetting}`
     case 'EACCES':
       return `port ${port} is not allowed to this user; choose one above 1023 with ${portSetting}`
-    // Bun says EINVAL for a host name that does not resolve.
-    case 'EINVAL':
     case 'EADDRNOTAVAIL':
-      return `${host} is no address of this machine; choose one of its own with ${hostSetting}`
+      return notOurs(opening)
     default:
-      return null
+      // For a host name that does not resolve Bun names whatever error came before: EINVAL, but EEXIST was seen too.
+      return 'syscall' in error && error.syscall === 'listen' ? notOurs(opening) : null
   }
 }
+
+const notOurs = ({ host, hostSetting }: Opening): string =>
+  `${host} is no address of this machine; choose one of its own with ${hostSetting}`
 
 function openControl({ config, clock, log, store, tls, pool }: ListenersDeps): AgentListener {
   return new AgentListener(

@@ -3,7 +3,8 @@ import { ManualTime } from '../../../test/support/manual-time.ts'
 import { ScriptedInference } from '../../../test/support/scripted-inference.ts'
 import { newJobId } from '../../protocol/ids.ts'
 import type { InferenceRequest } from '../inference.ts'
-import { keepAliveIntervalMs, streamChat, waitingOutputUnitsMax } from './chat-stream.ts'
+import { keepAliveIntervalMs, streamChat } from './chat-stream.ts'
+import { waitingTextUnitsMax } from './text-stream.ts'
 
 const receivedAt = 1_795_000_000_500
 
@@ -229,7 +230,7 @@ describe('what waits for the client', () => {
       job().say(chunk)
       said++
     }
-    expect(said * chunk.length).toBeLessThan(waitingOutputUnitsMax + 2 * chunk.length)
+    expect(said * chunk.length).toBeLessThan(waitingTextUnitsMax + 2 * chunk.length)
     expect(job().cancels).toBe(1)
     job().say('too late')
     await expect(reader.read()).rejects.toThrow('did not read')

@@ -1,14 +1,14 @@
 import type { Clock, Instant } from '../../clock.ts'
 import { errorResponse, withoutInnerDetails, type ApiFailure } from '../http-error.ts'
+import type { Segment } from '../../protocol/token-frame.ts'
 import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
 import { ChatChunkWriter, doneLine, keepAliveLine } from './chat-chunk-writer.ts'
 import { CompletionRun } from './completion-run.ts'
+import { TextStream } from './text-stream.ts'
 import type { StartTimer } from './timer.ts'
 
 /** Silence towards the client after which a comment is sent, and after which headers go out without a first event. */
 export const keepAliveIntervalMs = 10_000
-/** Output that waits for a client that does not read; above it the client is given up. In UTF-16 units. */
-export const waitingOutputUnitsMax = 1024 * 1024
 
 type Deps = {
   readonly inference: Inference
@@ -19,10 +19,8 @@ type Deps = {
 /**
  * Answers a request with server-sent events.
  *
- * Events from the pool are turned into text at once and wait in one string; `pull` takes all of it. So a client that
- * does not read costs that string and no more, several tokens that arrive together leave in one write, and there is
- * neither an object nor a promise per token. (`start` + `enqueue` would accept everything: 512 MiB of 512 MiB offered
- * were buffered for a stalled client, against 4 MiB in kernel buffers with `pull`.)
+ * Events from the pool are turned into text at once and leave at once (text-stream.ts): there is neither an object nor a
+ * promise per token, and a client that does not read is given up.
  *
  * The response is decided by the first event, so that a refusal is a plain HTTP error; when there is none in time, the
  * headers go out and an error can only come inside the stream.
@@ -43,14 +41,10 @@ class ChatStream {
   readonly #writer: ChatChunkWriter
   readonly #run: CompletionRun
   readonly #respond: (response: Response) => void
+  readonly #output = new TextStream(() => this.#gone())
   #responded = false
   #roleWritten = false
-  /** Written and not yet taken by `pull`. */
-  #waiting = ''
-  /** Set while `pull` waits for something to write. */
-  #wake: (() => void) | null = null
-  /** `closing`: what waits is the last. `broken`: the connection is to be cut. */
-  #state: 'open' | 'closing' | 'broken' = 'open'
+  #stopped = false
   #lastWriteAt: Instant
   #stopTimer: () => void
 
@@ -72,7 +66,7 @@ class ChatStream {
     this.#run = new CompletionRun(
       signal,
       event => this.#handle(event, includeUsage),
-      () => this.#break(),
+      () => this.#gone(),
     )
     this.#run.start(deps.inference, request)
   }
@@ -81,27 +75,11 @@ class ChatStream {
     switch (event.type) {
       case 'segments':
         if (event.segments.length === 0) return
-        this.#writeRole(event)
-        for (const segment of event.segments) {
-          const chunk = this.#writer.segment(segment)
-          if (chunk === null) {
-            this.#run.cancel()
-            this.#fail({ code: 'internal', message: 'A tool call came in a wrong form.' })
-            return
-          }
-          this.#waiting += chunk
-        }
-        if (this.#waiting.length > waitingOutputUnitsMax) {
-          this.#run.cancel()
-          this.#break()
-          return
-        }
-        this.#flush()
+        this.#writeSegments(event.segments)
         return
       case 'finished': {
-        this.#writeRole(event)
         const usage = includeUsage ? this.#writer.usage(event.usage) : ''
-        this.#waiting += this.#writer.finish(event.reason) + usage + doneLine
+        this.#write(this.#role() + this.#writer.finish(event.reason) + usage + doneLine)
         this.#close()
         return
       }
@@ -110,59 +88,70 @@ class ChatStream {
     }
   }
 
-  #writeRole(event: InferenceEvent): void {
-    if (this.#roleWritten) return
+  /** All segments of an event leave in one write. */
+  #writeSegments(segments: readonly Segment[]): void {
+    let text = this.#role(segments[0])
+    for (const segment of segments) {
+      const chunk = this.#writer.segment(segment)
+      if (chunk === null) {
+        this.#run.cancel()
+        this.#fail({ code: 'internal', message: 'A tool call came in a wrong form.' })
+        return
+      }
+      text += chunk
+    }
+    this.#write(text)
+  }
+
+  /** The first chunk, once. */
+  #role(first?: Segment): string {
+    if (this.#roleWritten) return ''
     this.#roleWritten = true
-    this.#waiting += this.#writer.role(event.type === 'segments' ? event.segments[0] : undefined)
+    return this.#writer.role(first)
+  }
+
+  #write(text: string): void {
+    this.#lastWriteAt = this.#clock.now()
+    this.#output.write(text)
     this.#sendHeaders()
   }
 
   #fail(failure: ApiFailure): void {
-    if (!this.#responded) {
-      this.#stopTimer()
-      this.#state = 'broken'
-      this.#responded = true
-      this.#respond(errorResponse(failure, { 'x-request-id': this.#jobId }))
+    if (this.#responded) {
+      this.#write(this.#writer.failure(failure))
+      this.#close()
       return
     }
-    this.#waiting += this.#writer.failure(failure)
-    this.#close()
+    this.#responded = true
+    this.#stop()
+    this.#respond(errorResponse(failure, { 'x-request-id': this.#jobId }))
   }
 
   #close(): void {
-    this.#state = 'closing'
-    this.#stopTimer()
-    this.#flush()
+    this.#stop()
+    this.#output.close()
   }
 
   /** The client is gone or does not read: nothing more can be told to it. */
-  #break(): void {
-    this.#state = 'broken'
-    this.#waiting = ''
+  #gone(): void {
+    this.#run.cancel()
+    this.#stop()
+    this.#output.cut('the client is gone')
+    if (this.#responded) return
+    this.#responded = true
+    this.#respond(errorResponse({ code: 'cancelled', message: 'The client closed the request.' }))
+  }
+
+  #stop(): void {
+    this.#stopped = true
     this.#stopTimer()
-    if (!this.#responded) {
-      this.#responded = true
-      this.#respond(errorResponse({ code: 'cancelled', message: 'The client closed the request.' }))
-    }
-    this.#flush()
   }
 
   #sendHeaders(): void {
     if (this.#responded) return
     this.#responded = true
-    const body = new ReadableStream<Uint8Array>(
-      {
-        pull: controller => this.#pull(controller),
-        cancel: () => {
-          this.#run.cancel()
-          this.#break()
-        },
-      },
-      // Nothing is taken before it is asked for: what waits is counted here and nowhere else.
-      { highWaterMark: 0 },
-    )
     this.#respond(
-      new Response(body, {
+      new Response(this.#output.body, {
         headers: {
           'content-type': 'text/event-stream; charset=utf-8',
           'cache-control': 'no-cache',
@@ -174,40 +163,13 @@ class ChatStream {
     )
   }
 
-  /** Resolves only after a write or the end: a pull that resolves empty-handed is not called again. */
-  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    if (this.#waiting === '' && this.#state === 'open')
-      await new Promise<void>(resolve => {
-        this.#wake = resolve
-      })
-    if (this.#waiting !== '') {
-      const text = this.#waiting
-      this.#waiting = ''
-      this.#lastWriteAt = this.#clock.now()
-      controller.enqueue(encoder.encode(text))
-    }
-    if (this.#state === 'broken') controller.error(new Error('the client did not read the answer'))
-    else if (this.#state === 'closing' && this.#waiting === '') controller.close()
-  }
-
-  #flush(): void {
-    this.#wake?.()
-    this.#wake = null
-  }
-
   /** One timer per stream that sets itself again, because one per token would cost more than the token. */
   readonly #keepAlive = (): void => {
     const silentMs = this.#clock.now() - this.#lastWriteAt
-    const reading = this.#wake !== null || !this.#responded
-    if (silentMs >= keepAliveIntervalMs && reading) {
-      this.#sendHeaders()
-      this.#waiting += keepAliveLine
-      this.#lastWriteAt = this.#clock.now()
-      this.#flush()
-    }
+    if (silentMs >= keepAliveIntervalMs && this.#output.idle) this.#write(keepAliveLine)
+    // A client that does not read may have been cut off by what was just written to it.
+    if (this.#stopped) return
     const nextMs = this.#lastWriteAt + keepAliveIntervalMs - this.#clock.now()
     this.#stopTimer = this.#startTimer(nextMs > 0 ? nextMs : keepAliveIntervalMs, this.#keepAlive)
   }
 }
-
-const encoder = new TextEncoder()
