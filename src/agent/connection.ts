@@ -117,11 +117,15 @@ export class Connection {
     return 'socket' in this.#state ? this.#state.socket : undefined
   }
 
+  /** Whether there is a server at the other end that listed the feature. */
+  understands(feature: ProtocolFeature): boolean {
+    return this.#state.name === 'online' && this.#state.features.includes(feature)
+  }
+
   #say(message: AgentMessage): Commands {
     if (this.#state.name !== 'online') return nothing
     const feature = featureOf(message)
-    const understood = feature === null || this.#state.features.includes(feature)
-    return understood ? [{ type: 'send', message }] : nothing
+    return feature === null || this.understands(feature) ? [{ type: 'send', message }] : nothing
   }
 
   #connect(now: Instant): Commands {

@@ -8,7 +8,8 @@ import type { AgentMessage } from '../protocol/agent-message.ts'
 import { decodeFromAgent, encodeServerMessage, type Refusal } from '../protocol/codec.ts'
 import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
 import type { Load, ServerMessage } from '../protocol/server-message.ts'
-import { encodeTokenFrame, type TokenFrame } from '../protocol/token-frame.ts'
+import { encodeTokenFrame } from '../protocol/token-frame.ts'
+import type { TokenFrames } from '../protocol/token-frames.ts'
 import { generateAgentKey } from './agent-keys.ts'
 import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
 import type { Engine, EngineEvent, EngineJob } from './engine/engine.ts'
@@ -17,7 +18,7 @@ import { startAgent, type Announcement, type RunningAgent } from './run.ts'
 import { prepareStateDir } from './state-dir.ts'
 import { processTimers, type Timers } from './timers.ts'
 
-type Said = AgentMessage | TokenFrame | Refusal
+type Said = AgentMessage | TokenFrames | Refusal
 type Socket = Bun.ServerWebSocket<undefined>
 
 /** Things that arrive one after the other and can be waited for. */
@@ -74,14 +75,14 @@ class TestServer {
   }
 
   /** Waits for an agent and lets it in. */
-  async admit(adminState: 'active' | 'draining' = 'active') {
+  async admit(adminState: 'active' | 'draining' = 'active', features: string[] = []) {
     const socket = await this.#sockets.next()
     const hello = await this.said.until('hello')
     const send = (message: ServerMessage) => void socket.sendText(encodeServerMessage(message))
     send({
       type: 'welcome',
       version: 1,
-      features: [],
+      features,
       heartbeatIntervalMs: 30_000,
       name: 'desk',
       adminState,
@@ -241,9 +242,9 @@ const assignOf = (load: Load, stream: number): ServerMessage => ({
 })
 
 /** Online, one model ready. */
-async function loaded() {
+async function loaded(features: string[] = []) {
   await start()
-  const session = await server.admit()
+  const session = await server.admit('active', features)
   const load = await loadOf()
   session.send(load)
   const engine = await engines.next()
@@ -294,9 +295,22 @@ describe('a running agent', () => {
     ]
     expect(words).toMatchObject([
       { type: 'started', promptTokens: 3 },
-      { type: 'token', ...frame },
+      { type: 'tokens', frames: [{ type: 'token', ...frame }] },
       { type: 'finished', stream: 5, tokens: 1 },
     ])
+  })
+
+  test('sends frames that come together in one message to a server that takes it, before the end', async () => {
+    const { session, load, engine } = await loaded(['frames'])
+    session.send(assignOf(load, 5))
+    await engine.jobs.next()
+    const bytes = (index: number) =>
+      encodeTokenFrame({ stream: 5, attempt: 0, choice: 0, index, tokenId: 17, segments: [] })
+    for (const index of [0, 1, 2]) engine.tell({ type: 'token_frame', bytes: bytes(index) })
+    engine.tell({ type: 'finished', stream: 5, attempt: 0, reason: 'stop', tokens: 3 })
+    const { frames } = await server.said.until('tokens')
+    expect(frames.map(frame => frame.index)).toEqual([0, 1, 2])
+    expect(await server.said.next()).toMatchObject({ type: 'finished', tokens: 3 })
   })
 
   test('survives its worker: the job fails, the model comes back', async () => {

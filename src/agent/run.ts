@@ -11,6 +11,7 @@ import { Connection } from './connection.ts'
 import type { StartEngine } from './engine/engine.ts'
 import { buildHeartbeat, countSlots } from './heartbeat.ts'
 import { buildHello } from './hello.ts'
+import { FrameOutlet } from './frame-outlet.ts'
 import { InstanceHost } from './instance-host.ts'
 import { instanceStatus } from './instance.ts'
 import { localControlPath, serveLocalControl, type AgentStatus } from './local-control.ts'
@@ -69,6 +70,7 @@ class Agent implements RunningAgent {
   readonly #connection = new Connection()
   readonly #transport: Transport
   readonly #host: InstanceHost
+  readonly #frames: FrameOutlet
   readonly #sampler: ReadingsSampler
   readonly #sleepWatch: SleepWatch
   readonly #startedAt: number
@@ -93,6 +95,11 @@ class Agent implements RunningAgent {
       timers,
       onEvent: event => this.#handle(event),
     })
+    this.#frames = new FrameOutlet({
+      clock,
+      timers,
+      send: message => this.#transport.send(message),
+    })
     this.#host = new InstanceHost({
       clock,
       log,
@@ -113,9 +120,7 @@ class Agent implements RunningAgent {
       availableBytes: () => readMemory().availableBytes,
       hasGpu: deps.inventory.gpus.length > 0,
       say: message => this.#handle({ type: 'say', message }),
-      sendFrame: bytes => {
-        if (this.#connection.onlineSocket !== undefined) this.#transport.send(bytes)
-      },
+      sendFrame: frame => this.#sendFrame(frame),
     })
   }
 
@@ -168,6 +173,7 @@ class Agent implements RunningAgent {
         this.#transport.close(command.socket, command.code, command.reason)
         return
       case 'send':
+        this.#frames.flush()
         this.#transport.send(encodeAgentMessage(command.message))
         return
       case 'send_hello':
@@ -191,6 +197,7 @@ class Agent implements RunningAgent {
       case 'offline':
         log.warn({ reason: command.reason }, 'offline')
         announce({ event: 'offline', reason: command.reason })
+        this.#frames.drop()
         this.#host.disconnected()
         return
       case 'retry': {
@@ -205,6 +212,11 @@ class Agent implements RunningAgent {
       case 'log':
         log[command.level](command.text)
     }
+  }
+
+  #sendFrame(frame: Uint8Array<ArrayBuffer>): void {
+    if (this.#connection.understands('frames')) this.#frames.add(frame)
+    else if (this.#connection.onlineSocket !== undefined) this.#transport.send(frame)
   }
 
   #sendHello(challenge: { readonly nonce: string; readonly version: number }): void {

@@ -84,7 +84,10 @@ describe('what an agent sends', () => {
 
   test('binary data are token frames or a refusal', () => {
     const value = { stream: 1, attempt: 0, choice: 0, index: 0, tokenId: 5, segments: [] }
-    expect(decodeFromAgent(encodeTokenFrame(value))).toEqual({ type: 'token', ...value })
+    expect(decodeFromAgent(encodeTokenFrame(value))).toEqual({
+      type: 'tokens',
+      frames: [{ type: 'token', ...value }],
+    })
     expect(decodeFromAgent(new Uint8Array([1, 2, 3]))).toMatchObject(refusal('invalid'))
   })
 

@@ -3,7 +3,7 @@ import { Compile } from 'typebox/compile'
 import { agentMessageSchemas, type AgentMessage } from './agent-message.ts'
 import { limits } from './limits.ts'
 import { serverMessageSchemas, type ServerMessage } from './server-message.ts'
-import { decodeTokenFrame, type TokenFrame } from './token-frame.ts'
+import { decodeTokenFrames, type TokenFrames } from './token-frames.ts'
 
 /**
  * Why bytes from the other side were not taken. `unknown_type` is what a newer peer's message looks like; the others
@@ -24,11 +24,11 @@ const compileAll = (schemas: Readonly<Record<string, TSchema>>): ReadonlyMap<str
 const agentChecks = compileAll(agentMessageSchemas)
 const serverChecks = compileAll(serverMessageSchemas)
 
-/** Turns what an agent sent, text or binary, into a message, a token frame or a refusal. Never throws. */
-export function decodeFromAgent(data: string | Uint8Array): AgentMessage | TokenFrame | Refusal {
+/** Turns what an agent sent, text or binary, into a message, token frames or a refusal. Never throws. */
+export function decodeFromAgent(data: string | Uint8Array): AgentMessage | TokenFrames | Refusal {
   if (typeof data === 'string') return decodeText<AgentMessage>(data, agentChecks)
-  const frame = decodeTokenFrame(data)
-  return typeof frame === 'string' ? refusal('invalid', frame) : frame
+  const frames = decodeTokenFrames(data)
+  return typeof frames === 'string' ? refusal('invalid', frames) : frames
 }
 
 /** Turns what the server sent into a message or a refusal. Never throws. */

@@ -32,6 +32,8 @@ export const limits = {
   controlMessageBytesMax: 8 * 1024 * 1024,
   /** Largest token frame: one token's text, with room for held-back text that is released at once. */
   tokenFrameBytesMax: 256 * 1024,
+  /** Several token frames in one message; an agent sends what it holds before it comes to that. */
+  tokenFramesBytesMax: 1024 * 1024,
   /** Output the server may queue towards one agent before it is cut off. */
   agentBackpressureBytesMax: 32 * 1024 * 1024,
   /** Bounds of one chat request. */
@@ -66,8 +68,9 @@ function assertRelations(): void {
   )
   check(limits.reconnectDelayMinMs < limits.reconnectDelayMaxMs, 'backoff must grow')
   check(
-    limits.tokenFrameBytesMax < limits.controlMessageBytesMax,
-    'one payload limit must cover both kinds of frame',
+    limits.tokenFrameBytesMax < limits.tokenFramesBytesMax &&
+      limits.tokenFramesBytesMax < limits.controlMessageBytesMax,
+    'one payload limit must cover a frame, several frames and a message',
   )
 }
 assertRelations()

@@ -47,7 +47,7 @@ export type ToolCallDelta = {
   readonly arguments: string
 }
 
-const frameTypeToken = 1
+export const frameTypeToken = 1
 const flagToken = 1
 const headerBytes = 20
 const segmentHeaderBytes = 5
@@ -82,50 +82,79 @@ export function encodeTokenFrame(frame: Omit<TokenFrame, 'type'>): Uint8Array<Ar
 }
 
 /**
- * Reads a frame without trusting it.
+ * Reads the frame that lies between two places of a message, without trusting it.
+ * @param view of the same bytes; one serves all frames of a message
  * @returns the frame, or a text that says what is wrong with the bytes
  */
-export function decodeTokenFrame(bytes: Uint8Array): TokenFrame | string {
-  if (bytes.length > limits.tokenFrameBytesMax)
-    return `a frame of ${bytes.length} bytes is over the limit of ${limits.tokenFrameBytesMax}`
-  if (bytes.length < headerBytes)
-    return `a frame of ${bytes.length} bytes is shorter than its header`
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const frameType = view.getUint8(0)
+export function decodeTokenFrame(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+): TokenFrame | string {
+  const length = end - start
+  if (length > limits.tokenFrameBytesMax)
+    return `a frame of ${length} bytes is over the limit of ${limits.tokenFrameBytesMax}`
+  if (length < headerBytes) return `a frame of ${length} bytes is shorter than its header`
+  const frameType = view.getUint8(start)
   if (frameType !== frameTypeToken) return `frame type ${frameType} is unknown`
-  const segments = decodeSegments(bytes, view)
+  const count = view.getUint16(start + 10, true)
+  const segments = count === 0 ? noSegments : decodeSegments(bytes, view, start, end)
   if (typeof segments === 'string') return segments
   return {
     type: 'token',
-    attempt: view.getUint16(2, true),
-    stream: view.getUint32(4, true),
-    choice: view.getUint16(8, true),
-    index: view.getUint32(12, true),
-    tokenId: (view.getUint8(1) & flagToken) === 0 ? null : view.getUint32(16, true),
+    attempt: view.getUint16(start + 2, true),
+    stream: view.getUint32(start + 4, true),
+    choice: view.getUint16(start + 8, true),
+    index: view.getUint32(start + 12, true),
+    tokenId: (view.getUint8(start + 1) & flagToken) === 0 ? null : view.getUint32(start + 16, true),
     segments,
   }
 }
 
-function decodeSegments(bytes: Uint8Array, view: DataView): readonly Segment[] | string {
-  const count = view.getUint16(10, true)
-  if (count === 0) return noSegments
+function decodeSegments(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+): readonly Segment[] | string {
+  const count = view.getUint16(start + 10, true)
   const segments: Segment[] = []
-  let at = headerBytes
+  let at = start + headerBytes
   for (let i = 0; i < count; i++) {
-    if (at + segmentHeaderBytes > bytes.length)
-      return 'a segment header goes past the end of the frame'
+    if (at + segmentHeaderBytes > end) return 'a segment header goes past the end of the frame'
     const kind = kinds[view.getUint8(at)]
     if (kind === undefined) return `segment kind ${view.getUint8(at)} is unknown`
-    const end = at + segmentHeaderBytes + view.getUint32(at + 1, true)
-    if (end > bytes.length) return 'a segment goes past the end of the frame'
-    try {
-      segments.push({ kind, text: decoder.decode(bytes.subarray(at + segmentHeaderBytes, end)) })
-    } catch {
-      return 'a segment is not valid UTF-8'
-    }
-    at = end
+    const textStart = at + segmentHeaderBytes
+    at = textStart + view.getUint32(at + 1, true)
+    if (at > end) return 'a segment goes past the end of the frame'
+    const text = decodeText(bytes, textStart, at)
+    if (text === null) return 'a segment is not valid UTF-8'
+    segments.push({ kind, text })
   }
   return segments
 }
 
+/** @returns null when the bytes are no UTF-8 */
+function decodeText(bytes: Uint8Array, start: number, end: number): string | null {
+  // A token's text is a few ASCII letters; read like this it costs a third of the decoder and its view (18 to 60 ns).
+  if (end - start <= asciiLoopBytesMax) {
+    let text = ''
+    let at = start
+    for (; at < end; at++) {
+      const byte = bytes[at] ?? notAscii
+      if (byte >= notAscii) break
+      text += String.fromCharCode(byte)
+    }
+    if (at === end) return text
+  }
+  try {
+    return decoder.decode(bytes.subarray(start, end))
+  } catch {
+    return null
+  }
+}
+
+const asciiLoopBytesMax = 32
+const notAscii = 0x80
 const noSegments: readonly Segment[] = Object.freeze([])

@@ -17,8 +17,9 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  * Message types and abilities beyond version 1's base set; a peer sends what the other side listed, nothing else.
  *
  *   inventory  an agent's message: what the machine is has changed since hello
+ *   frames     an agent's binary message may hold several token frames (token-frames.ts)
  */
-export const protocolFeatures = ['inventory'] as const
+export const protocolFeatures = ['inventory', 'frames'] as const
 export type ProtocolFeature = (typeof protocolFeatures)[number]
 
 /**

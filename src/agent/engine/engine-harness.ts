@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { ChatJob, Continuation } from '../../protocol/chat-job.ts'
-import { decodeTokenFrame, type Segment, type TokenFrame } from '../../protocol/token-frame.ts'
+import type { Segment, TokenFrame } from '../../protocol/token-frame.ts'
+import { decodeTokenFrames } from '../../protocol/token-frames.ts'
 import type { Engine, EngineEvent, EngineModel, StartEngine } from './engine.ts'
 
 /** The model that every test can have: 5 MB, part of the repository. */
@@ -125,9 +126,9 @@ export class EngineSession {
   #take(event: EngineEvent): void {
     this.events.push(event)
     if (event.type === 'token_frame') {
-      const frame = decodeTokenFrame(event.bytes)
-      if (typeof frame === 'string') throw new Error(frame)
-      this.#answers.get(frame.stream)?.frames.push(frame)
+      const message = decodeTokenFrames(event.bytes)
+      if (typeof message === 'string') throw new Error(message)
+      for (const frame of message.frames) this.#answers.get(frame.stream)?.frames.push(frame)
     } else if ('stream' in event) {
       const answer = this.#answers.get(event.stream)
       if (answer !== undefined) {

@@ -18,6 +18,7 @@ export class TextStream {
   /** The kernel's buffers are full: the client does not read as fast as the answer comes. */
   #stalled = false
   #waiting = ''
+  #flushDue = false
   #state: 'open' | 'closing' | 'over' = 'open'
   #cutReason: string | null = null
 
@@ -74,8 +75,15 @@ export class TextStream {
   }
 
   #flush(): void {
+    if (this.#sink === null || this.#stalled || this.#flushDue) return
+    this.#flushDue = true
+    queueMicrotask(this.#flushNow)
+  }
+
+  readonly #flushNow = (): void => {
+    this.#flushDue = false
     const sink = this.#sink
-    if (sink === null || this.#stalled) return
+    if (sink === null) return
     if (this.#waiting !== '') {
       const written = sink.write(this.#waiting)
       this.#waiting = ''
@@ -87,6 +95,8 @@ export class TextStream {
         })
         return
       }
+      // Left to itself Bun may keep the first bytes until something else happens on the connection.
+      void sink.flush()
     }
     if (this.#state === 'closing') {
       this.#over()

@@ -4,7 +4,7 @@ import type { Refusal } from '../../protocol/codec.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
-import type { TokenFrame } from '../../protocol/token-frame.ts'
+import type { TokenFrames } from '../../protocol/token-frames.ts'
 import {
   negotiateVersion,
   protocolFeatures,
@@ -14,7 +14,7 @@ import type { AgentRecord } from '../store/store.ts'
 
 export type SessionEvent =
   | { readonly type: 'opened'; readonly nonce: string }
-  | { readonly type: 'received'; readonly what: AgentMessage | TokenFrame | Refusal }
+  | { readonly type: 'received'; readonly what: AgentMessage | TokenFrames | Refusal }
   /** The registry's word on the hello that was handed out by `check_identity`. */
   | { readonly type: 'identity'; readonly outcome: AgentRecord | Failure }
   | { readonly type: 'pong' }
@@ -22,8 +22,11 @@ export type SessionEvent =
 
 /** An agent's message that belongs to the pool and not to the connection. */
 export type PoolMessage =
-  | Extract<AgentMessage, { type: 'heartbeat' | 'inventory' | 'instance' | 'started' | 'finished' | 'failed' }>
-  | TokenFrame
+  | Extract<
+      AgentMessage,
+      { type: 'heartbeat' | 'inventory' | 'instance' | 'started' | 'finished' | 'failed' }
+    >
+  | TokenFrames
 
 export type SessionCommand =
   | { readonly type: 'send'; readonly message: ServerMessage }
@@ -99,7 +102,7 @@ export class AgentSession {
     return [{ type: 'send', message: { type: 'challenge', nonce, versions, features } }]
   }
 
-  #received(what: AgentMessage | TokenFrame | Refusal, now: Instant): readonly SessionCommand[] {
+  #received(what: AgentMessage | TokenFrames | Refusal, now: Instant): readonly SessionCommand[] {
     if (this.#state.name === 'closed') return nothing
     if (what.type === 'refusal') return this.#refusal(what)
     if (what.type === 'hello') return this.#hello(what, now)

@@ -91,7 +91,7 @@ class ScriptedAgent implements AgentLink {
       tokenId: 7,
       segments: [{ kind: 'answer', text }],
     }
-    this.says(frame)
+    this.says({ type: 'tokens', frames: [frame] })
   }
 
   finish(tokens: number): void {

@@ -124,11 +124,14 @@ export class Dispatcher implements Inference {
 
   agentSays(agentId: AgentId, message: PoolMessage): void {
     switch (message.type) {
-      case 'token': {
-        const flight = this.#byStream.get(message.stream)
-        if (flight === undefined || flight.agentId !== agentId) return
-        if (message.tokenId !== null) this.#tokensRelayed++
-        this.#relay(flight, message)
+      case 'tokens': {
+        const now = this.#deps.clock.now()
+        for (const frame of message.frames) {
+          const flight = this.#byStream.get(frame.stream)
+          if (flight === undefined || flight.agentId !== agentId) continue
+          if (frame.tokenId !== null) this.#tokensRelayed++
+          this.#relay(flight, frame, now)
+        }
         return
       }
       case 'started':
@@ -240,9 +243,8 @@ export class Dispatcher implements Inference {
     }
   }
 
-  #relay(flight: Flight, event: RelayEvent): void {
-    for (const command of flight.relay.handle(event, this.#deps.clock.now()))
-      this.#performRelay(flight, command)
+  #relay(flight: Flight, event: RelayEvent, now = this.#deps.clock.now()): void {
+    for (const command of flight.relay.handle(event, now)) this.#performRelay(flight, command)
   }
 
   #performRelay(flight: Flight, command: RelayCommand): void {
