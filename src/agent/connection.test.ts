@@ -183,6 +183,24 @@ describe('while online', () => {
   })
 })
 
+test('a changed inventory goes only to a server that knows what that is', () => {
+  const inventory = {
+    hostname: 'den',
+    os: 'linux',
+    arch: 'x64',
+    memoryTotalMb: 1,
+    cpu: { name: 'test', physicalCores: 1, logicalCores: 1, features: [] },
+    gpus: [],
+  }
+  const say = { type: 'say', message: { type: 'inventory', inventory } } as const
+  expect(new Bench().open().greet().handle(say)).toEqual([])
+  const bench = new Bench().open()
+  bench.receive(challenge)
+  expect(bench.handle(say)).toEqual([])
+  bench.receive({ ...welcome, features: ['inventory', 'dance'] })
+  expect(bench.handle(say)).toEqual([{ type: 'send', message: say.message }])
+})
+
 describe('coming back', () => {
   test('waits 1, 2, 4 … 60 seconds, each within 30 percent', () => {
     const bench = new Bench()

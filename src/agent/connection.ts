@@ -1,9 +1,15 @@
 import type { Instant } from '../clock.ts'
+import type { AgentMessage } from '../protocol/agent-message.ts'
 import type { Refusal } from '../protocol/codec.ts'
 import { knownFailure, type Failure } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
 import type { ServerMessage } from '../protocol/server-message.ts'
-import { negotiateVersion, protocolVersion, protocolVersionsSpoken } from '../protocol/version.ts'
+import {
+  negotiateVersion,
+  protocolVersion,
+  protocolVersionsSpoken,
+  type ProtocolFeature,
+} from '../protocol/version.ts'
 import { agentLimits } from './agent-limits.ts'
 import { jittered, reconnectDelayMs } from './backoff.ts'
 import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
@@ -17,6 +23,8 @@ type Online = {
   readonly sentAt: Instant
   readonly lastAckAt: Instant
   readonly networkLatencyMs: number | null
+  /** What the server understands beyond the base set. */
+  readonly features: readonly string[]
   /** The server said that it restarts: when to come back after it has closed the connection. */
   readonly comeBack: { readonly minMs: number; readonly maxMs: number } | null
 }
@@ -99,7 +107,7 @@ export class Connection {
       case 'woke':
         return this.#woke(now)
       case 'say':
-        return this.#state.name === 'online' ? [{ type: 'send', message: event.message }] : nothing
+        return this.#say(event.message)
       case 'stop':
         return this.#stop('the agent stops', null)
     }
@@ -107,6 +115,13 @@ export class Connection {
 
   #socket(): number | undefined {
     return 'socket' in this.#state ? this.#state.socket : undefined
+  }
+
+  #say(message: AgentMessage): Commands {
+    if (this.#state.name !== 'online') return nothing
+    const feature = featureOf(message)
+    const understood = feature === null || this.#state.features.includes(feature)
+    return understood ? [{ type: 'send', message }] : nothing
   }
 
   #connect(now: Instant): Commands {
@@ -179,6 +194,7 @@ export class Connection {
       sentAt: now,
       lastAckAt: now,
       networkLatencyMs: null,
+      features: message.features,
       comeBack: null,
     }
     const { name, adminState, version } = message
@@ -320,6 +336,10 @@ export class Connection {
     return this.#state.name === 'online' ? [close, { type: 'offline', reason }] : [close]
   }
 }
+
+/** @returns the feature that a server must have listed to be sent this message; null for the base set */
+const featureOf = (message: AgentMessage): ProtocolFeature | null =>
+  message.type === 'inventory' ? 'inventory' : null
 
 const ackDeadline = (state: Online): Instant => state.lastAckAt + 2 * state.heartbeatIntervalMs
 

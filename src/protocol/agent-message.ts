@@ -94,6 +94,12 @@ export const HeartbeatSchema = Type.Object({
 })
 export type Heartbeat = Static<typeof HeartbeatSchema>
 
+/** The machine is not what hello said any more; the whole inventory, the newest wins. Feature `inventory`. */
+export const InventoryMessageSchema = Type.Object({
+  type: Type.Literal('inventory'),
+  inventory: InventorySchema,
+})
+
 /** An instance changed; sent on every change, the newest wins. */
 export const InstanceSchema = Type.Object({
   type: Type.Literal('instance'),
@@ -138,6 +144,7 @@ export const AgentErrorSchema = Type.Object({
 export const agentMessageSchemas = {
   hello: HelloSchema,
   heartbeat: HeartbeatSchema,
+  inventory: InventoryMessageSchema,
   instance: InstanceSchema,
   started: StartedSchema,
   finished: FinishedSchema,

@@ -56,6 +56,32 @@ describe('what an agent sends', () => {
     expect(decodeFromAgent(big)).toMatchObject(refusal('too_large'))
   })
 
+  test('an inventory may say what was measured, and figures that are none are refused', () => {
+    const measured = {
+      decode: { tokensPerS: 20, workPerToken: 1e8 },
+      prefill: null,
+      memoryUsableMb: null,
+      threads: 4,
+      busyCores: 0.5,
+      engine: 'node-llama-cpp 3.22.1 cpu',
+      atMs: 1,
+      reason: 'no time for the rest',
+    }
+    const machine = { hostname: 'a', os: 'b', arch: 'c', memoryTotalMb: 1, gpus: [] }
+    const cpu = { name: 'test', physicalCores: 1, logicalCores: 1, features: [] }
+    const message = (change: object) => {
+      const inventory = { ...machine, cpu: { ...cpu, measured: { ...measured, ...change } } }
+      return JSON.stringify({ type: 'inventory', inventory })
+    }
+    expect(decodeFromAgent(message({}))).toEqual(JSON.parse(message({})))
+    expect(decodeFromAgent(message({ moon_phase: 1 }))).toMatchObject({ type: 'inventory' })
+    for (const wrong of [{ threads: 0 }, { decode: { tokensPerS: -1, workPerToken: 1 } }])
+      expect(decodeFromAgent(message(wrong))).toMatchObject(refusal('invalid'))
+    const gpus = Array.from({ length: limits.gpusPerAgentMax + 1 }, () => ({}))
+    const many = { type: 'inventory', inventory: { ...machine, cpu, gpus } }
+    expect(decodeFromAgent(JSON.stringify(many))).toMatchObject(refusal('invalid'))
+  })
+
   test('binary data are token frames or a refusal', () => {
     const value = { stream: 1, attempt: 0, choice: 0, index: 0, tokenId: 5, segments: [] }
     expect(decodeFromAgent(encodeTokenFrame(value))).toEqual({ type: 'token', ...value })

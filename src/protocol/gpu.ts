@@ -4,8 +4,36 @@ import { limits } from './limits.ts'
 const NullableNumber = Type.Union([Type.Number(), Type.Null()])
 const NullableText = Type.Union([Type.String({ maxLength: 256 }), Type.Null()])
 
+const MeasuredSpeedSchema = Type.Object({
+  tokensPerS: Type.Number({ exclusiveMinimum: 0 }),
+  /** Decode: bytes of weights and KV cache read per token. Prefill: floating-point operations per token. */
+  workPerToken: Type.Number({ exclusiveMinimum: 0 }),
+})
+const NullableSpeed = Type.Union([MeasuredSpeedSchema, Type.Null()])
+
 /**
- * What a device is: read once, sent in hello. A fact that could not be read is null, never guessed.
+ * What a device really did with a model of random weights. Absent: never measured, or what was measured has changed
+ * since. A figure that could not be taken is null, and `reason` says why.
+ */
+export const DeviceMeasuredSchema = Type.Object({
+  decode: NullableSpeed,
+  prefill: NullableSpeed,
+  /** Memory of the device that could be had while nobody else held much of it. */
+  memoryUsableMb: NullableNumber,
+  /** Processor: the threads that were fastest. */
+  threads: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 8192 }), Type.Null()])),
+  /** Processor: cores that other programs kept busy at that time; null where it is not known. */
+  busyCores: Type.Optional(NullableNumber),
+  /** What ran it, for example `node-llama-cpp 3.22.1 cuda`. */
+  engine: Type.String({ maxLength: 128 }),
+  /** By the agent's own wall clock, milliseconds since the Unix epoch: for people, never compared. */
+  atMs: Type.Number({ minimum: 0 }),
+  reason: Type.Union([Type.String({ maxLength: limits.errorTextBytesMax }), Type.Null()]),
+})
+export type DeviceMeasured = Static<typeof DeviceMeasuredSchema>
+
+/**
+ * What a device is: sent in hello, and again when it changes. A fact that could not be read is null, never guessed.
  * `kind` integrated means that its memory is the machine's own and is not counted as VRAM.
  */
 export const GpuInventorySchema = Type.Object({
@@ -49,6 +77,7 @@ export const GpuInventorySchema = Type.Object({
       { maxItems: 8 },
     ),
   ),
+  measured: Type.Optional(DeviceMeasuredSchema),
   /** Which method read which fact, for example `{ vramTotalMb: 'nvml' }`. */
   readBy: Type.Optional(
     Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 64 })),
@@ -90,10 +119,14 @@ export const CpuInventorySchema = Type.Object({
   memoryBandwidthGBs: Type.Optional(
     Type.Object({ value: NullableNumber, method: Type.String({ maxLength: 64 }) }),
   ),
+  measured: Type.Optional(DeviceMeasuredSchema),
 })
 export type CpuInventory = Static<typeof CpuInventorySchema>
 
-/** Everything about a machine that does not change while the agent runs (the registry's `capabilities`). */
+/**
+ * What a machine is (the registry's `capabilities`). It changes seldom while the agent runs: when a device was measured,
+ * is lost or comes back; the whole of it is then sent again.
+ */
 export const InventorySchema = Type.Object({
   hostname: Type.String({ maxLength: 253 }),
   os: Type.String({ maxLength: 64 }),

@@ -13,8 +13,13 @@ export const protocolVersion = 1
 /** What this build can speak, newest first. */
 export const protocolVersionsSpoken: readonly number[] = [1]
 
-/** Message types and abilities beyond version 1's base set; a peer sends what the other side listed, nothing else. */
-export const protocolFeatures: readonly string[] = []
+/**
+ * Message types and abilities beyond version 1's base set; a peer sends what the other side listed, nothing else.
+ *
+ *   inventory  an agent's message: what the machine is has changed since hello
+ */
+export const protocolFeatures = ['inventory'] as const
+export type ProtocolFeature = (typeof protocolFeatures)[number]
 
 /**
  * Picks the newest version that both sides speak.

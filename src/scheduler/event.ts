@@ -50,6 +50,8 @@ export type SchedulerEvent =
       readonly draining: boolean
       readonly latencyMs: number | null
     }
+  /** A device was measured, is lost or is back: what the machine is now. */
+  | { readonly type: 'inventory'; readonly agentId: AgentId; readonly inventory: Inventory }
   | {
       readonly type: 'reliability'
       readonly agentId: AgentId

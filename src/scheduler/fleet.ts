@@ -30,7 +30,7 @@ export type FailedLoad = {
 /** What is believed about one agent. Only the fleet and the scheduler change it. */
 export type Agent = {
   readonly id: AgentId
-  readonly inventory: Inventory
+  inventory: Inventory
   adminState: AgentFacts['adminState']
   /** The owner drains it, whatever the operator says. */
   draining: boolean

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import {
+  agentFacts,
   agentId,
   jobId,
   leasesOf,
@@ -75,6 +76,30 @@ describe('placing a request', () => {
     expect(error?.code).toBe('no_capable_agent')
     expect(error?.message).toContain('needs 67270 MB with headroom, the largest memory is 16000 MB')
     expect(error?.message).toContain('1 × pending by the operator')
+  })
+
+  test('a card that is lost or found while the agent is up counts from then on', () => {
+    const pool = new Pool()
+    pool.up('a')
+    expect(refusalOf(pool.request('1', 'huge'))?.code).toBe('no_capable_agent')
+    const { inventory } = agentFacts('a')
+    const card = {
+      id: 'GPU-1',
+      vendor: 'nvidia',
+      kind: 'discrete',
+      name: 'NVIDIA H100',
+      vramTotalMb: 81_559,
+      driverVersion: null,
+      computeCapability: '9.0',
+      pciBusId: null,
+      source: 'nvml',
+    } as const
+    const told = { type: 'inventory', agentId: agentId('a') } as const
+    pool.handle({ ...told, inventory: { ...inventory, gpus: [card] } })
+    expect(leasesOf(pool.request('2', 'huge'))).toEqual(['2@a'])
+    pool.release('2')
+    pool.handle({ ...told, inventory })
+    expect(pool.scheduler.agent(agentId('a'))?.inventory.gpus).toEqual([])
   })
 
   test('an agent that is draining, by its owner or the operator, or revoked gets nothing new', () => {

@@ -73,6 +73,7 @@ export class Scheduler {
         return
       case 'admin_state':
       case 'heartbeat':
+      case 'inventory':
       case 'ping':
       case 'reliability':
         this.#agentChanged(event)
@@ -222,10 +223,11 @@ export class Scheduler {
     if (agent.standing.status === 'offline') this.#fleet.remove(agent)
   }
 
-  #agentChanged(event: EventOf<'admin_state' | 'heartbeat' | 'ping' | 'reliability'>): void {
+  #agentChanged(event: EventOf<'admin_state' | 'heartbeat' | 'inventory' | 'ping' | 'reliability'>): void {
     const agent = this.#fleet.agents.get(event.agentId)
     if (agent === undefined) return
     if (event.type === 'admin_state') agent.adminState = event.adminState
+    else if (event.type === 'inventory') agent.inventory = event.inventory
     else if (event.type === 'ping') agent.pingLate = event.late
     else if (event.type === 'reliability') agent.reliability = event.reliability
     else {

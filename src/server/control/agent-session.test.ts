@@ -148,6 +148,14 @@ describe('an agent that is online', () => {
     ])
   })
 
+  test('a changed inventory reaches the pool; before the handshake it ends the connection', () => {
+    const message = { type: 'inventory', inventory } as const
+    expect(online().handle(received(message), 5)).toEqual([{ type: 'forward', message }])
+    const early = new AgentSession()
+    early.handle(opened, 0)
+    expect(names(early.handle(received(message), 0))).toContain('close')
+  })
+
   test('a type that this server does not know is ignored, broken bytes are not', () => {
     const session = online()
     const unknown = { type: 'refusal', reason: 'unknown_type', detail: 'type dance' } as const

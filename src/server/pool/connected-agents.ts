@@ -1,5 +1,6 @@
 import type { Instant } from '../../clock.ts'
 import type { AgentMessage, Heartbeat, Hello } from '../../protocol/agent-message.ts'
+import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
 import type { AgentRecord, AgentStatus } from '../store/store.ts'
@@ -11,6 +12,7 @@ type Connected = {
   readonly link: AgentLink
   readonly softwareVersion: string
   readonly name: string
+  readonly region: string | null
   lastHeartbeat: Heartbeat | null
 }
 
@@ -59,9 +61,15 @@ export class ConnectedAgents {
     const former = this.#connected.get(record.id)?.link
     const { version } = hello.software
     const { name } = record
-    this.#connected.set(record.id, { link, softwareVersion: version, name, lastHeartbeat: null })
-    this.#registry.heartbeat(record.id, now)
     const { inventory, region } = hello
+    this.#connected.set(record.id, {
+      link,
+      softwareVersion: version,
+      name,
+      region,
+      lastHeartbeat: null,
+    })
+    this.#registry.heartbeat(record.id, now)
     if (!Bun.deepEquals(inventory, record.capabilities) || region !== record.region)
       this.#registry.capabilities(record.id, inventory, region)
     this.#registry.history({
@@ -89,6 +97,13 @@ export class ConnectedAgents {
     if (connected === undefined) return
     connected.lastHeartbeat = heartbeat
     this.#registry.heartbeat(id, now)
+  }
+
+  inventory(id: AgentId, inventory: Inventory): void {
+    const connected = this.#connected.get(id)
+    if (connected === undefined) return
+    this.#registry.capabilities(id, inventory, connected.region)
+    this.#log(id, connected.name, 'told its inventory anew')
   }
 
   instance(id: AgentId, message: Extract<AgentMessage, { type: 'instance' }>): void {

@@ -329,6 +329,15 @@ test('what a machine has become since it joined is in the registry', async () =>
   expect(record?.lastHeartbeatAt).toBe(now)
 })
 
+test('an inventory that changes while the agent is connected replaces what was known', async () => {
+  const agent = await connect('a')
+  const grown = { ...inventory, memoryTotalMb: 65_536 }
+  agent.says({ type: 'inventory', inventory: grown })
+  expect(pool.dispatcher.scheduler.agent(agent.id)?.inventory).toEqual(grown)
+  await pool.registry.flush()
+  expect((await database.store.getAgent(agent.id))?.capabilities).toEqual(grown)
+})
+
 test('draining and resuming reach the agent', async () => {
   const agent = await connect('a')
   await pool.poolAdmin.setAdminState(agent.id, 'draining')

@@ -151,6 +151,12 @@ export class Dispatcher implements Inference {
           latencyMs: message.network_latency_ms,
         })
         return
+      case 'inventory': {
+        const { inventory } = message
+        this.#deps.agents.inventory(agentId, inventory)
+        this.schedule({ type: 'inventory', agentId, inventory })
+        return
+      }
       case 'instance': {
         const { instanceId, modelSha256, status } = message
         this.#deps.agents.instance(agentId, message)
