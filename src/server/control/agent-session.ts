@@ -22,7 +22,10 @@ export type SessionEvent =
 
 /** An agent's message that belongs to the pool and not to the connection. */
 export type PoolMessage =
-  | Extract<AgentMessage, { type: 'heartbeat' | 'inventory' | 'instance' | 'started' | 'finished' | 'failed' }>
+  | Extract<
+      AgentMessage,
+      { type: 'heartbeat' | 'inventory' | 'instance' | 'started' | 'finished' | 'failed' }
+    >
   | TokenFrame
 
 export type SessionCommand =
