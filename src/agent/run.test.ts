@@ -163,6 +163,7 @@ const agentId = newAgentId()
 
 async function start(): Promise<RunningAgent> {
   const agent = await startAgent({
+    calibration: null,
     dir,
     enrolment: {
       identity: {
