@@ -28,7 +28,7 @@ const vramShareMax = 1 / 4
 const mebibyte = 1024 ** 2
 /** Weights that lie in the processor's cache are read faster than any real model's. */
 const cacheMultiple = 1.5
-const cpuBytes = { min: 24 * mebibyte, usual: 112 * mebibyte, max: 512 * mebibyte }
+const cpuBytes = { min: 32 * mebibyte, usual: 112 * mebibyte, max: 512 * mebibyte }
 /** A GPU of 1 TB/s reads the usual size in a millisecond, several times what asking for one token takes. */
 const gpuBytes = { min: 120 * mebibyte, usual: 1_000 * mebibyte }
 
@@ -65,8 +65,9 @@ export function calibrationModel(
     contextTokens,
     type: weightTypes.q4_0,
   })
-  const oneLayer = bytesOf(denseModel(sizeOf(2))) - bytesOf(denseModel(sizeOf(1)))
-  return describe(sizeOf(Math.max(1, Math.floor(bytes / oneLayer))))
+  const layerBytes = bytesOf(denseModel(sizeOf(2))) - bytesOf(denseModel(sizeOf(1)))
+  const restBytes = bytesOf(denseModel(sizeOf(1))) - layerBytes
+  return describe(sizeOf(Math.max(1, Math.floor((bytes - restBytes) / layerBytes))))
 }
 
 function sizes(room: CalibrationRoom): { readonly min: number; readonly wanted: number } {
