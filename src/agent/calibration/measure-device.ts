@@ -2,6 +2,7 @@ import { mkdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeSyntheticGguf } from '../../models/synthetic-gguf.ts'
 import type { DeviceMeasured, Inventory } from '../../protocol/gpu.ts'
+import { limits } from '../../protocol/limits.ts'
 import { agentLimits } from '../agent-limits.ts'
 import type { MeasureOutcome, Measuring, StartMeasuring } from '../engine/measuring.ts'
 import { explainFileError } from '../state-dir.ts'
@@ -158,5 +159,5 @@ export const uncalibrated = (
   ...noFigures,
   ...(deviceId === processorId && { threads: null }),
   engine: engine.slice(0, 128),
-  reason: problem.slice(0, 2_000),
+  reason: problem.slice(0, limits.errorTextBytesMax),
 })
