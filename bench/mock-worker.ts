@@ -54,7 +54,10 @@ function handle(request: WorkerRequest): void {
       const job = `${request.stream}/${request.attempt}`
       running.get(job)?.()
       running.delete(job)
+      return
     }
+    case 'measure':
+      throw new Error('a mock computes nothing that could be measured')
   }
 }
 

@@ -47,6 +47,17 @@ test.skipIf(!onLinux)('bench relay measures every path and loses no token', asyn
 })
 
 test.skipIf(!onLinux)(
+  'bench threads compares the choice with every number of threads',
+  async () => {
+    const { text, errors, code } = await bench(['threads', '--rounds', '1'])
+    expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+    const [threads] = (JSON.parse(text) as Output).benchmarks
+    expect(threads?.goals.length).toBe(3)
+  },
+  300_000,
+)
+
+test.skipIf(!onLinux)(
   'bench agents connects everybody, and every heartbeat is answered',
   async () => {
     const { text, errors, code } = await bench([

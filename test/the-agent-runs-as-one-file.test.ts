@@ -67,6 +67,7 @@ function agent(name: string, home: string, args: readonly string[]): Program {
     HOME: home,
     GPUPOOL_AGENT_DIR: join(emptyFolder(`${name}-state`), 'agent'),
     GPUPOOL_AGENT_THREADS: '1',
+    GPUPOOL_AGENT_CALIBRATE: 'off',
   }
   const program = new Program(name, args, {}, { executable: built.path, cwd, uid, env })
   programs.push(program)

@@ -29,7 +29,7 @@ const numbers = {
 } as const
 
 export const settingsHelp = `options
-  --rounds N     interleaved rounds (relay 7, agents 3)
+  --rounds N     rounds (relay 7, agents 3, threads 3)
   --seed N       order of the rounds; printed, so that a run can be repeated
   --json         raw figures of every round on standard output
   --force        judge the figures even if the machine is busy

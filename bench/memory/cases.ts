@@ -1,11 +1,10 @@
-import type { SyntheticModel } from '../../test/support/synthetic-gguf.ts'
+import { denseModel, weightTypes } from '../../src/models/synthetic-gguf-dense.ts'
+import type { SyntheticModel } from '../../src/models/synthetic-gguf.ts'
 import {
   deltaModel,
-  denseModel,
   expertsModel,
   hybridModel,
   latentModel,
-  weightTypes,
   windowModel,
 } from '../../test/support/synthetic-gguf-shapes.ts'
 import type { MeasureOrder } from './measure-order.ts'

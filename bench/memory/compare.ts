@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { readGgufHeader } from '../../src/models/gguf-header.ts'
 import { memoryNeed, type MemoryNeed } from '../../src/models/memory-need.ts'
 import { modelShape } from '../../src/models/model-shape.ts'
-import { writeSyntheticGguf } from '../../test/support/synthetic-gguf.ts'
+import { writeSyntheticGguf } from '../../src/models/synthetic-gguf.ts'
 import type { MemoryCase } from './cases.ts'
 import type { MeasureOrder, SideTaken, Taken } from './measure-order.ts'
 
@@ -41,7 +41,8 @@ export async function compareMemory(
   const folder = mkdtempSync(join(tmpdir(), 'gpupool-memory-'))
   try {
     const path = join(folder, 'model.gguf')
-    if (memoryCase.model !== null) writeSyntheticGguf(path, memoryCase.model, memoryCase.weights)
+    if (memoryCase.model !== null)
+      await writeSyntheticGguf(path, memoryCase.model, memoryCase.weights)
     const modelPath = memoryCase.model === null ? demoPath : path
     const need = estimate(modelPath, memoryCase, gpuLayers)
     const taken = await measure({ ...orderOf(memoryCase), modelPath, gpuLayers })

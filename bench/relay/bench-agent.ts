@@ -25,6 +25,7 @@ if (enrolment === undefined) throw new Error(`nothing in ${dir}: the agent has n
 
 const benchFolder = fileURLToPath(new URL('../', import.meta.url))
 const agent = await startAgent({
+  calibration: null,
   dir,
   enrolment,
   inventory: await readMachine([]),

@@ -29,6 +29,26 @@ export const agentLimits = {
   /** Devices are read this often; a reading older than the second figure is called unknown. */
   readingsIntervalMs: 10_000,
   readingsAgeMaxMs: 60_000,
+  /** A lost device is one whose readings were all unknown so often in a row, after it had answered before. */
+  silentReadingsMax: 3,
+  /** While a device is lost, whether it is back is looked for this often. */
+  lostDeviceLookMs: 60_000,
+  /** Nobody wants anything of the agent for so long before it measures; each interruption doubles it, up to the second. */
+  calibrationQuietMs: 15_000,
+  calibrationQuietMaxMs: 600_000,
+  /** No new figure of a device is begun after this. */
+  calibrationBudgetMs: 10_000,
+  /** From the start of the process, driver and shaders included, to its being killed. */
+  calibrationTimeoutMs: { cpu: 30_000, gpu: 90_000 },
+  /** Attempts that fail, until hardware, driver or engine change; and the wait after the first, doubled tenfold. */
+  calibrationAttemptsMax: 3,
+  calibrationRetryMs: 60_000,
+  calibrationRetryFactor: 10,
+  /** Figures that were taken on a busier machine are taken again when so many cores fewer are busy, this late. */
+  calibrationFewerBusyCores: 1,
+  calibrationRecheckMs: 600_000,
+  /** Devices remembered: those of all machines that this state directory was ever on. */
+  calibrationsRememberedMax: 128,
   /** A device above this is reported as degraded for heat (specification 5.3). */
   gpuTemperatureCriticalC: 95,
   /** Answers of the enrolment listener. */

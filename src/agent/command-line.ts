@@ -29,7 +29,8 @@ export const usage = `gpupool-agent: contributes this machine to a gpupool
 Environment:
   GPUPOOL_AGENT_DIR         where identity and models are kept (default: the system's place for state)
   GPUPOOL_AGENT_CACHE_DIR   where the executable unpacks its engine (default: the system's place for caches)
-  GPUPOOL_AGENT_THREADS     threads of each model (default: the physical cores but one, less what is busy)
+  GPUPOOL_AGENT_THREADS     threads of each model (default: what was measured to be fastest, less what is busy)
+  GPUPOOL_AGENT_CALIBRATE   off: never measure the devices while nobody wants them (default: on)
   GPUPOOL_LOG_LEVEL         trace, debug, info, warn, error, fatal or silent (default: info)
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 the pool refuses this machine.

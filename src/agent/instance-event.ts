@@ -33,7 +33,8 @@ export type InstanceCommand =
   | {
       readonly type: 'start_engine'
       readonly engine: number
-      readonly model: Omit<EngineModel, 'threads'>
+      /** The host adds what depends on the moment. */
+      readonly model: Omit<EngineModel, 'threads' | 'gpuLayers'>
     }
   | { readonly type: 'close_engine'; readonly engine: number }
   | { readonly type: 'run_job'; readonly engine: number; readonly job: EngineJob }

@@ -3,9 +3,11 @@ import { pino } from 'pino'
 import type { AgentMessage } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
 import { newInstanceId } from '../protocol/ids.ts'
+import { limits } from '../protocol/limits.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { EngineModel } from './engine/engine.ts'
 import { InstanceHost } from './instance-host.ts'
+import { planLoad, type GpuMemory } from './model-need.ts'
 
 const load: Load = {
   type: 'load',
@@ -30,7 +32,8 @@ type Search = {
 }
 
 /** A host whose files arrive when the test says so, and whose engines only note what they were started with. */
-function bench() {
+function bench(gpu: GpuMemory = { state: 'none' }) {
+  const activity: boolean[] = []
   const searches: Search[] = []
   const started: EngineModel[] = []
   const closed: EngineModel[] = []
@@ -52,11 +55,12 @@ function bench() {
     },
     chooseThreads: () => 1,
     availableBytes: () => 2 ** 40,
-    hasGpu: false,
+    gpuMemory: () => gpu,
+    onActivity: busy => void activity.push(busy),
     say: message => void said.push(message),
     sendFrame: () => {},
   })
-  return { host, searches, started, closed, said }
+  return { host, searches, started, closed, said, activity }
 }
 
 /** Lets everything that has been settled run to its end. */
@@ -73,7 +77,9 @@ test('a file that arrives after its instance was unloaded starts nothing, also w
   expect(started).toEqual([])
   searches[1]?.end({ path: '/new.gguf' })
   await settled()
-  expect(started).toEqual([{ modelPath: '/new.gguf', contextTokens: 64, slots: 1, threads: 1 }])
+  expect(started).toEqual([
+    { modelPath: '/new.gguf', contextTokens: 64, slots: 1, threads: 1, gpuLayers: 'auto' },
+  ])
 })
 
 test('an unloaded model is reported when its engine is gone', async () => {
@@ -96,4 +102,41 @@ test('closing ends downloads and engines', async () => {
   await host.close()
   expect(closed).toHaveLength(1)
   expect(searches[1]?.signal.aborted).toBe(true)
+})
+
+const demoPath = new URL('../../models/demo/gpupool-demo.gguf', import.meta.url).pathname
+
+test('layers go where measured memory is, and what is loaded there is not given away twice', async () => {
+  const plenty = { state: 'known', bytes: 2 ** 40, unified: false } as const
+  const { gpuBytes } = planLoad(demoPath, load, plenty)
+  const headroomBytes = limits.memoryHeadroomMb * 1024 ** 2
+  const { host, searches, started } = bench({ ...plenty, bytes: headroomBytes + 1.5 * gpuBytes })
+  host.order(load)
+  searches[0]?.end({ path: demoPath })
+  await settled()
+  const second = newInstanceId()
+  host.order({ ...load, instanceId: second })
+  searches[1]?.end({ path: demoPath })
+  await settled()
+  expect(started[0]?.gpuLayers).toBe(7)
+  expect(started[1]?.gpuLayers).not.toBe(7)
+  host.order({ type: 'unload', instanceId: load.instanceId })
+  host.order({ type: 'unload', instanceId: second })
+  await settled()
+  expect(host.modelsLoaded).toBe(false)
+  host.order(load)
+  searches[2]?.end({ path: demoPath })
+  await settled()
+  expect(started[2]?.gpuLayers).toBe(7)
+})
+
+test('says that the machine is wanted before it begins anything, and when it is not any more', async () => {
+  const { host, searches, started, activity } = bench()
+  host.order(load)
+  expect([activity, host.busy]).toEqual([[true], true])
+  searches[0]?.end({ path: '/m.gguf' })
+  await settled()
+  expect([started.length, host.busy]).toEqual([1, true])
+  host.order({ type: 'unload', instanceId: load.instanceId })
+  expect([activity, host.busy]).toEqual([[true, false], false])
 })

@@ -8,7 +8,7 @@ import type { Engine, EngineEvent, EngineModel, StartEngine } from './engine/eng
 import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
 import { instanceStatus, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
-import { needWithoutGpuBytes } from './model-need.ts'
+import { planLoad, type GpuMemory } from './model-need.ts'
 import type { ModelFiles } from './model-files.ts'
 
 export type InstanceHostDeps = {
@@ -20,8 +20,10 @@ export type InstanceHostDeps = {
   readonly chooseThreads: () => number
   /** Memory that a new process could get now. */
   readonly availableBytes: () => number
-  /** With a GPU the engine decides what lies where, so the need of main memory cannot be told before. */
-  readonly hasGpu: boolean
+  /** What was measured of the GPUs, with nothing of ours loaded. */
+  readonly gpuMemory: () => GpuMemory
+  /** Somebody wants something of this machine (a file, a model, an answer), or nobody does any more. */
+  readonly onActivity: (busy: boolean) => void
   readonly say: (message: AgentMessage) => void
   /** Takes a token frame as the engine made it. */
   readonly sendFrame: (bytes: Uint8Array<ArrayBuffer>) => void
@@ -33,6 +35,9 @@ export class InstanceHost {
   readonly #instances = new Instances()
   readonly #engines = new Map<number, Engine>()
   readonly #fetches = new Map<InstanceId, AbortController>()
+  /** What each engine has of the GPUs, until its process is gone. */
+  readonly #gpuBytes = new Map<number, number>()
+  #busy = false
 
   constructor(deps: InstanceHostDeps) {
     this.#deps = deps
@@ -44,6 +49,15 @@ export class InstanceHost {
 
   get held(): readonly Instance[] {
     return this.#instances.held
+  }
+
+  get busy(): boolean {
+    return this.#busy
+  }
+
+  /** Whether a process of ours may hold a device's memory. */
+  get modelsLoaded(): boolean {
+    return this.#gpuBytes.size > 0
   }
 
   /** Instances as hello lists them. */
@@ -78,8 +92,31 @@ export class InstanceHost {
   }
 
   #handle(event: InstanceEvent): void {
-    for (const command of this.#instances.handle(event, this.#deps.clock.now()))
-      this.#perform(command)
+    const commands = this.#instances.handle(event, this.#deps.clock.now())
+    // Before anything is begun: whoever uses the machine while nobody wants it has to let go first.
+    this.#tellActivity()
+    for (const command of commands) this.#perform(command)
+  }
+
+  #tellActivity(): void {
+    const busy = this.held.some(
+      ({ phase, running, waiting }) =>
+        phase.name === 'fetching' ||
+        phase.name === 'starting' ||
+        running.size > 0 ||
+        waiting.length > 0,
+    )
+    if (busy === this.#busy) return
+    this.#busy = busy
+    this.#deps.onActivity(busy)
+  }
+
+  /** What the GPUs have for one more model. */
+  #gpuMemory(): GpuMemory {
+    const gpu = this.#deps.gpuMemory()
+    if (gpu.state !== 'known') return gpu
+    const taken = [...this.#gpuBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
+    return { ...gpu, bytes: Math.max(0, gpu.bytes - taken) }
   }
 
   #perform(command: InstanceCommand): void {
@@ -124,32 +161,40 @@ export class InstanceHost {
     if ('path' in found) {
       const { path } = found
       const availableBytes = this.#deps.availableBytes()
-      const neededBytes = this.#deps.hasGpu ? null : needWithoutGpuBytes(path, load)
+      const { mainBytes: neededBytes } = planLoad(path, load, this.#gpuMemory())
       this.#handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }
 
-  #start(number: number, model: Omit<EngineModel, 'threads'>): void {
+  #start(number: number, model: Omit<EngineModel, 'threads' | 'gpuLayers'>): void {
     const { log, startEngine, chooseThreads, sendFrame } = this.#deps
     const threads = chooseThreads()
+    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, this.#gpuMemory())
+    this.#gpuBytes.set(number, gpuBytes)
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'token_frame') {
         sendFrame(event.bytes)
         return
       }
       if (!this.#engines.has(number)) return
-      if (event.type === 'died') this.#engines.delete(number)
+      if (event.type === 'died') this.#forget(number)
       this.#handle({ type: 'engine', engine: number, word: event })
     }
-    const engine = startEngine({ ...model, threads }, onEvent)
+    const engine = startEngine({ ...model, threads, gpuLayers }, onEvent)
     this.#engines.set(number, engine)
-    log.info({ model: model.modelPath, threads, pid: engine.pid }, 'worker started')
+    log.info({ model: model.modelPath, threads, gpuLayers, pid: engine.pid }, 'worker started')
+  }
+
+  #forget(number: number): void {
+    this.#engines.delete(number)
+    this.#gpuBytes.delete(number)
   }
 
   async #close(number: number): Promise<void> {
     const engine = this.#engines.get(number)
     this.#engines.delete(number)
     await engine?.close()
+    this.#gpuBytes.delete(number)
     this.#handle({ type: 'engine_closed', engine: number })
   }
 }

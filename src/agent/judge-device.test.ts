@@ -47,6 +47,24 @@ test('a card that nobody knows has a score from what could be read, and no inven
   expect(unknown.explanation).not.toMatch(/NaN|undefined|null/)
 })
 
+test('what was measured replaces the figures of the table, also downwards', () => {
+  const measured = {
+    decode: { tokensPerS: 100, workPerToken: 4.9e9 },
+    prefill: { tokensPerS: 500, workPerToken: 16e9 },
+    memoryUsableMb: 120_000,
+    engine: 'test',
+    atMs: 1,
+    reason: null,
+  }
+  const slow = judge({ measured })
+  expect(slow.explanation).toContain('100 tokens/s of an 8B model, measured')
+  expect(slow.explanation).toContain('500 tokens/s of an 8B model, measured')
+  expect(slow.explanation).toContain('117.2 GB')
+  expect(slow.score).toBeLessThan(judge().score)
+  const failed = { ...measured, decode: null, prefill: null, memoryUsableMb: null, reason: 'no' }
+  expect(judge({ measured: failed })).toEqual(judge())
+})
+
 test('the table for people shows both', () => {
   const inventory = machine(gpu({}))
   const text = formatInventory(inventory, [], [judge()])

@@ -8,7 +8,7 @@ import { capabilityScore } from '../capability/score.ts'
 import { noThermalEvents } from '../capability/thermal-window.ts'
 import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
 
-/** What a device is good for, as far as its inventory tells: before it has served, and for no model in particular. */
+/** What a device is good for, as far as its inventory and what was measured of it tell: before it has served, and for no model in particular. */
 export type DeviceJudgement = {
   readonly id: string
   readonly eligible: boolean
@@ -42,8 +42,8 @@ export function judgeDevice(
     bandwidthGBs: figures.bandwidthGBs,
     fp16Tflops: figures.fp16Tflops,
     int8: figures.int8,
-    measuredDecode: null,
-    measuredPrefill: null,
+    measuredDecode: gpu.measured?.decode ?? null,
+    measuredPrefill: gpu.measured?.prefill ?? null,
   })
   return {
     id: gpu.id,

@@ -78,7 +78,12 @@ afterEach(async () => {
 
 function spawn(...args: string[]) {
   const child = Bun.spawn([process.execPath, main, ...args], {
-    env: { ...process.env, GPUPOOL_AGENT_DIR: dir, GPUPOOL_AGENT_THREADS: '1' },
+    env: {
+      ...process.env,
+      GPUPOOL_AGENT_DIR: dir,
+      GPUPOOL_AGENT_THREADS: '1',
+      GPUPOOL_AGENT_CALIBRATE: 'off',
+    },
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',

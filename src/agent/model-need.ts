@@ -1,29 +1,62 @@
 import { readGgufHeader } from '../models/gguf-header.ts'
-import { memoryNeed } from '../models/memory-need.ts'
+import { layersThatFit, memoryNeed } from '../models/memory-need.ts'
 import { defaultCacheTypes } from '../models/memory-need-request.ts'
 import { modelShape } from '../models/model-shape.ts'
-import type { Load } from '../protocol/server-message.ts'
+import { limits } from '../protocol/limits.ts'
+import type { EngineModel } from './engine/engine.ts'
 import { batchTokensMax } from './worker/batch-tokens.ts'
 
+/** Memory that the GPUs have for one more model. `unified`: it is main memory. */
+export type GpuMemory =
+  { readonly state: 'none' | 'unknown' } | (KnownGpuMemory & { readonly state: 'known' })
+type KnownGpuMemory = { readonly bytes: number; readonly unified: boolean }
+
+/** How a model is to be loaded, and what it takes then. */
+export type LoadPlan = {
+  readonly gpuLayers: EngineModel['gpuLayers']
+  /** Of main memory: weights, cache of all slots, computation, and the process itself; null when it cannot be told. */
+  readonly mainBytes: number | null
+  readonly gpuBytes: number
+}
+
+/** The engine decides. */
+const undecided: LoadPlan = { gpuLayers: 'auto', mainBytes: null, gpuBytes: 0 }
+
 /**
- * Main memory that a worker takes for a model on a machine without a GPU, read from the file's header: weights, cache
- * of all slots, computation, and the process itself.
- * @returns bytes, or null when the architecture is not known well enough to say
+ * Decides by the file's header and what was measured of the GPUs how many layers lie there. Where the architecture or
+ * the memory is not known well enough it is left to the engine.
  */
-export function needWithoutGpuBytes(path: string, load: Load): number | null {
+export function planLoad(
+  path: string,
+  { contextTokens, slots }: Pick<EngineModel, 'contextTokens' | 'slots'>,
+  gpu: GpuMemory,
+): LoadPlan {
+  if (gpu.state === 'unknown') return undecided
   const header = readGgufHeader(path)
-  if (typeof header === 'string') return null
+  if (typeof header === 'string') return undecided
   const shape = modelShape(header)
-  if (typeof shape === 'string') return null
-  const contextTokens = Math.min(load.contextTokens, load.manifest.contextTokensTrained)
-  const need = memoryNeed({
+  if (typeof shape === 'string') return undecided
+  const trained = shape.contextTokensTrained
+  const contextTokensPerSlot = trained > 0 ? Math.min(contextTokens, trained) : contextTokens
+  const request = {
     shape,
-    contextTokensPerSlot: contextTokens,
-    slots: load.slots,
-    batchTokens: Math.min(batchTokensMax, contextTokens * load.slots),
+    contextTokensPerSlot,
+    slots,
+    batchTokens: Math.min(batchTokensMax, contextTokensPerSlot * slots),
     cacheTypes: defaultCacheTypes,
     flashAttention: true,
-    gpuLayers: null,
-  })
-  return typeof need === 'string' ? null : need.cpu.totalBytes + need.workerBytes
+  }
+  const headroomBytes = limits.memoryHeadroomMb * 1024 ** 2
+  const gpuLayers =
+    gpu.state === 'known' ? layersThatFit(request, Math.max(0, gpu.bytes - headroomBytes)) : null
+  const need = memoryNeed({ ...request, gpuLayers })
+  if (typeof need === 'string') return undecided
+  const gpuBytes = need.gpu.totalBytes
+  const mainBytes = need.cpu.totalBytes + need.workerBytes
+  const isUnified = gpu.state === 'known' && gpu.unified
+  return {
+    gpuLayers: gpu.state === 'none' ? 'auto' : gpuLayers,
+    mainBytes: isUnified ? mainBytes + gpuBytes : mainBytes,
+    gpuBytes,
+  }
 }

@@ -13,14 +13,25 @@ export class ReadingsSampler {
   readonly #probe: GpuProbe
   readonly #clock: Clock
   readonly #timers: Timers
+  readonly #onSample: (readings: readonly GpuReading[]) => Promise<void>
+  readonly #hasDevices: boolean
   #sample: { readings: readonly GpuReading[]; takenAt: number }
   #cancelTimer: () => void = () => {}
   #stopped = false
 
-  constructor(probe: GpuProbe, gpus: readonly GpuInventory[], clock: Clock, timers: Timers) {
+  /** @param onSample hears every sample; the next one waits for it, since it may ask the same drivers */
+  constructor(
+    probe: GpuProbe,
+    gpus: readonly GpuInventory[],
+    clock: Clock,
+    timers: Timers,
+    onSample: (readings: readonly GpuReading[]) => Promise<void> = () => Promise.resolve(),
+  ) {
     this.#probe = probe
     this.#clock = clock
     this.#timers = timers
+    this.#onSample = onSample
+    this.#hasDevices = gpus.length > 0
     this.#sample = { readings: gpus.map(gpu => unknownReading(gpu.id)), takenAt: clock.now() }
   }
 
@@ -28,11 +39,12 @@ export class ReadingsSampler {
     return freshReadings(this.#sample, this.#clock.now())
   }
 
-  /** Takes the first reading and goes on until `stop`; on a machine without devices it does nothing. */
+  /** Takes the first reading and goes on until `stop`; on a machine that began without devices it does nothing. */
   async start(): Promise<void> {
-    if (this.#sample.readings.length === 0 || this.#stopped) return
+    if (!this.#hasDevices || this.#stopped) return
     const readings = await this.#probe.readings()
     this.#sample = { readings, takenAt: this.#clock.now() }
+    await this.#onSample(readings)
     if (this.#stopped) return
     this.#cancelTimer = this.#timers.after(agentLimits.readingsIntervalMs, () => void this.start())
   }

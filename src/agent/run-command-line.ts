@@ -9,8 +9,7 @@ import type { Inventory } from '../protocol/gpu.ts'
 import { takeAgentLock } from './agent-lock.ts'
 import { agentPublicKey } from './agent-keys.ts'
 import { parseCommandLine, usage, type Command } from './command-line.ts'
-import type { StartEngine } from './engine/engine.ts'
-import type { EngineSurroundings, PrepareEngine } from './engine/prepare-engine.ts'
+import type { EngineSurroundings, PreparedEngine, PrepareEngine } from './engine/prepare-engine.ts'
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
 import { formatInventory } from './inventory-text.ts'
@@ -28,7 +27,7 @@ import {
   writeEnrolment,
 } from './state-dir.ts'
 import { formatIdentity, formatStatus } from './status-text.ts'
-import { parseThreads } from './threads.ts'
+import { parseCalibrate, parseThreads } from './threads.ts'
 import { processTimers } from './timers.ts'
 
 const exitOk = 0
@@ -98,6 +97,8 @@ async function join(command: Extract<Command, { name: 'join' }>, dir: string): P
 async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
   const threads = parseThreads(process.env['GPUPOOL_AGENT_THREADS'])
   if (typeof threads === 'string') return fail(threads)
+  const calibrate = parseCalibrate(process.env['GPUPOOL_AGENT_CALIBRATE'])
+  if (typeof calibrate === 'string') return fail(calibrate)
   const log = createLog()
   if (typeof log === 'string') return fail(log)
   prepareStateDir(dir)
@@ -111,20 +112,22 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
     return fail(`another agent runs on ${dir} (pid ${held.ownerPid ?? 'unknown'})`)
   const probe = createSystemProbe()
   const inventory = readInventory(probe, log)
-  const startEngine = await enginePrepared(prepareEngine, {
+  const engine = await enginePrepared(prepareEngine, {
     stateDir: dir,
     enrolment,
     inventory,
     timers: processTimers,
     log,
   })
-  if (typeof startEngine !== 'function') return fail(startEngine.problem)
+  if ('problem' in engine) return fail(engine.problem)
+  const { startEngine, startMeasuring, version: engineVersion } = engine
   const agent = await startAgent({
     dir,
     enrolment,
     inventory: await inventory,
     probe,
     startEngine,
+    calibration: calibrate ? { startMeasuring, engineVersion } : null,
     chosenThreads: threads,
     clock: systemClock,
     wallClock,
@@ -153,7 +156,7 @@ async function readInventory(probe: GpuProbe, log: Logger): Promise<Inventory> {
 async function enginePrepared(
   prepareEngine: PrepareEngine,
   surroundings: Omit<EngineSurroundings, 'signal'>,
-): Promise<StartEngine | { readonly problem: string }> {
+): Promise<PreparedEngine | { readonly problem: string }> {
   const stopped = new AbortController()
   const stop = () => stopped.abort()
   for (const signal of stopSignals) process.once(signal, stop)

@@ -4,103 +4,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { systemClock, wallClock, type Clock } from '../clock.ts'
-import type { AgentMessage } from '../protocol/agent-message.ts'
-import { decodeFromAgent, encodeServerMessage, type Refusal } from '../protocol/codec.ts'
 import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
 import type { Load, ServerMessage } from '../protocol/server-message.ts'
 import { encodeTokenFrame } from '../protocol/token-frame.ts'
-import type { TokenFrames } from '../protocol/token-frames.ts'
 import { generateAgentKey } from './agent-keys.ts'
+import { agentLimits } from './agent-limits.ts'
 import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
 import type { Engine, EngineEvent, EngineJob } from './engine/engine.ts'
+import type { MeasureOutcome } from './engine/measuring.ts'
 import { askStatus, localControlPath } from './local-control.ts'
-import { startAgent, type Announcement, type RunningAgent } from './run.ts'
+import { startAgent, type AgentDeps, type Announcement, type RunningAgent } from './run.ts'
+import { Inbox, TestServer } from './server-for-tests.ts'
 import { prepareStateDir } from './state-dir.ts'
 import { processTimers, type Timers } from './timers.ts'
-
-type Said = AgentMessage | TokenFrames | Refusal
-type Socket = Bun.ServerWebSocket<undefined>
-
-/** Things that arrive one after the other and can be waited for. */
-class Inbox<Item> {
-  readonly #items: Item[] = []
-  #wake = () => {}
-
-  put(item: Item): void {
-    this.#items.push(item)
-    this.#wake()
-  }
-  async next(): Promise<Item> {
-    while (this.#items.length === 0) await new Promise<void>(resolve => (this.#wake = resolve))
-    return this.#items.shift()!
-  }
-  /** The next one of a type; others before it are thrown away. */
-  async until<Type extends string>(type: Type): Promise<Extract<Item, { readonly type: Type }>> {
-    for (;;) {
-      const item = await this.next()
-      if (Reflect.get(item as object, 'type') === type)
-        return item as Extract<Item, { readonly type: Type }>
-    }
-  }
-}
-
-/** A server that speaks the protocol over TLS: it challenges by itself, the test says the rest. */
-class TestServer {
-  readonly said = new Inbox<Said>()
-  readonly closings = new Inbox<{ code: number; reason: string }>()
-  readonly #sockets = new Inbox<Socket>()
-  readonly #server: Bun.Server<undefined>
-
-  constructor(tls: { cert: string; key: string }) {
-    this.#server = Bun.serve<undefined>({
-      hostname: '127.0.0.1',
-      port: 0,
-      tls,
-      fetch: (request, self) =>
-        self.upgrade(request) ? undefined : new Response('', { status: 400 }),
-      websocket: {
-        open: socket => {
-          this.#sockets.put(socket)
-          const challenge = { type: 'challenge', nonce: 'bm9uY2U=', versions: [1], features: [] }
-          socket.sendText(encodeServerMessage(challenge as ServerMessage))
-        },
-        message: (_, data) => this.said.put(decodeFromAgent(data)),
-        close: (_, code, reason) => this.closings.put({ code, reason }),
-      },
-    })
-  }
-
-  get port(): number {
-    return this.#server.port ?? 0
-  }
-
-  /** Waits for an agent and lets it in. */
-  async admit(adminState: 'active' | 'draining' = 'active', features: string[] = []) {
-    const socket = await this.#sockets.next()
-    const hello = await this.said.until('hello')
-    const send = (message: ServerMessage) => void socket.sendText(encodeServerMessage(message))
-    send({
-      type: 'welcome',
-      version: 1,
-      features,
-      heartbeatIntervalMs: 30_000,
-      name: 'desk',
-      adminState,
-    })
-    return { hello, send, close: () => socket.close(1001, 'test') }
-  }
-
-  async refuse(retryAfterMs: number | null): Promise<void> {
-    const socket = await this.#sockets.next()
-    await this.said.until('hello')
-    const error = { code: 'unauthorized', message: 'revoked' }
-    socket.sendText(encodeServerMessage({ type: 'refused', error, retryAfterMs }))
-  }
-
-  async stop(): Promise<void> {
-    await this.#server.stop(true)
-  }
-}
 
 /** Stands where an engine stands; the test speaks for the worker. */
 class FakeEngine implements Engine {
@@ -124,18 +40,40 @@ class FakeEngine implements Engine {
   }
 }
 
+type FakeMeasuring = { stopped: boolean; readonly end: (outcome: MeasureOutcome) => void }
+
+/** Stands where the measuring process stands; the test says what it measures. */
+const calibrationInto = (measurings: Inbox<FakeMeasuring>): AgentDeps['calibration'] => ({
+  engineVersion: 'test',
+  startMeasuring: () => {
+    const { promise, resolve } = Promise.withResolvers<MeasureOutcome>()
+    const measuring = { stopped: false, end: resolve }
+    measurings.put(measuring)
+    const stop = async () => {
+      measuring.stopped = true
+      resolve({ type: 'failed', error: { code: 'worker_died', message: '' }, crashed: true })
+    }
+    return { pid: 4712, outcome: promise, stop }
+  },
+})
+
 let authority: TestAuthority
 let server: TestServer
 let dir = ''
 let agents: RunningAgent[] = []
 let engines = new Inbox<FakeEngine>()
 let announcements = new Inbox<Announcement>()
-/** The wait before the second attempt (1 s less 30 %) is skipped by moving the clock; other timers are the process's. */
+/**
+ * The wait before the second attempt (1 s less 30 %) and the quiet before measuring are skipped by moving the clock;
+ * other timers are the process's.
+ */
 let skippedMs = 0
 const clock: Clock = { now: () => systemClock.now() + skippedMs }
 const timers: Timers = {
   after(ms, callback) {
-    if (ms < 600 || ms > 700) return processTimers.after(ms, callback)
+    const isRetry = ms >= 600 && ms <= 700
+    const isQuiet = ms > 14_000 && ms <= agentLimits.calibrationQuietMs
+    if (!isRetry && !isQuiet) return processTimers.after(ms, callback)
     skippedMs += ms
     return processTimers.after(0, callback)
   },
@@ -162,8 +100,9 @@ afterEach(async () => {
 const modelPath = join(import.meta.dir, 'run.test.ts')
 const agentId = newAgentId()
 
-async function start(): Promise<RunningAgent> {
+async function start(calibration: AgentDeps['calibration'] = null): Promise<RunningAgent> {
   const agent = await startAgent({
+    calibration,
     dir,
     enrolment: {
       identity: {
@@ -345,6 +284,39 @@ describe('a running agent', () => {
       status: 'draining',
       models_loaded: ['demo'],
     })
+  })
+
+  test('measures itself when nobody wants anything, and tells the server what came out', async () => {
+    const measurings = new Inbox<FakeMeasuring>()
+    const agent = start(calibrationInto(measurings))
+    const admitted = await server.admit('active', ['inventory'])
+    await agent
+    const measuring = await measurings.next()
+    measuring.end({
+      type: 'measured',
+      backend: 'cpu',
+      deviceNames: [],
+      vram: null,
+      threads: 2,
+      points: [{ threads: 2, decodeTokensPerS: 50, prefillTokensPerS: 500 }],
+    })
+    const { inventory } = await server.said.until('inventory')
+    expect(inventory.cpu.measured).toMatchObject({ threads: 2, decode: { tokensPerS: 50 } })
+    // The next connection's hello has it, too.
+    admitted.close()
+    const { hello } = await server.admit()
+    expect(hello.inventory).toEqual(inventory)
+  })
+
+  test('stops measuring when a model is to be loaded', async () => {
+    const measurings = new Inbox<FakeMeasuring>()
+    const agent = start(calibrationInto(measurings))
+    const { send } = await server.admit()
+    await agent
+    const measuring = await measurings.next()
+    send(await loadOf())
+    await engines.next()
+    expect(measuring.stopped).toBe(true)
   })
 
   test('tells its owner how it is', async () => {

@@ -5,18 +5,22 @@ import { readMemory } from '../gpu/machine.ts'
 import type { GpuProbe } from '../gpu/probe.ts'
 import { encodeAgentMessage } from '../protocol/codec.ts'
 import type { Inventory } from '../protocol/gpu.ts'
+import { Calibrator } from './calibration/calibrator.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
 import { Connection } from './connection.ts'
+import { CpuUse, cpuTimesOf } from './cpu-use.ts'
 import type { StartEngine } from './engine/engine.ts'
+import type { StartMeasuring } from './engine/measuring.ts'
 import { buildHeartbeat, countSlots } from './heartbeat.ts'
 import { buildHello } from './hello.ts'
 import { FrameOutlet } from './frame-outlet.ts'
+import { gpuMemoryOf } from './gpu-memory.ts'
 import { InstanceHost } from './instance-host.ts'
 import { instanceStatus } from './instance.ts'
+import { InventoryKeeper } from './inventory-keeper.ts'
 import { localControlPath, serveLocalControl, type AgentStatus } from './local-control.ts'
 import { ModelFiles } from './model-files.ts'
-import { ReadingsSampler } from './readings-sampler.ts'
 import { SleepWatch } from './sleep-watch.ts'
 import { software } from './software.ts'
 import { modelsDirOf, type Enrolment } from './state-dir.ts'
@@ -35,6 +39,11 @@ export type AgentDeps = {
   readonly inventory: Inventory
   readonly probe: GpuProbe
   readonly startEngine: StartEngine
+  /** Measures the devices while nobody wants them; null: they are not measured. */
+  readonly calibration: {
+    readonly startMeasuring: StartMeasuring
+    readonly engineVersion: string
+  } | null
   /** GPUPOOL_AGENT_THREADS; null: measured. */
   readonly chosenThreads: number | null
   readonly clock: Clock
@@ -71,7 +80,9 @@ class Agent implements RunningAgent {
   readonly #transport: Transport
   readonly #host: InstanceHost
   readonly #frames: FrameOutlet
-  readonly #sampler: ReadingsSampler
+  readonly #keeper: InventoryKeeper
+  readonly #calibrator: Calibrator | null
+  readonly #cpuUse = new CpuUse()
   readonly #sleepWatch: SleepWatch
   readonly #startedAt: number
   readonly #ended = Promise.withResolvers<number>()
@@ -80,6 +91,9 @@ class Agent implements RunningAgent {
   #cancelTick: () => void = () => {}
   #cancelSleepCheck: () => void = () => {}
   #stopping = false
+  /** The machine with what was measured of it. */
+  #inventory: Inventory
+  #toldInventory: Inventory | null = null
 
   constructor(deps: AgentDeps) {
     const { clock, wallClock, timers, enrolment, log } = deps
@@ -88,7 +102,15 @@ class Agent implements RunningAgent {
     this.#startedAt = clock.now()
     this.#server = `wss://${new URL(identity.origin).hostname}:${identity.controlPort}`
     this.#sleepWatch = new SleepWatch(wallClock.now(), clock.now())
-    this.#sampler = new ReadingsSampler(deps.probe, deps.inventory.gpus, clock, timers)
+    this.#keeper = new InventoryKeeper({
+      ...deps,
+      onChange: inventory => {
+        this.#calibrator?.devices(inventory)
+        this.#inventoryChanged()
+      },
+    })
+    this.#calibrator = this.#createCalibrator(deps)
+    this.#inventory = this.#calibrator?.withFigures(deps.inventory) ?? deps.inventory
     this.#transport = new Transport({
       url: `${this.#server}/agent`,
       caPem,
@@ -115,10 +137,13 @@ class Agent implements RunningAgent {
         chooseThreads({
           ...deps.inventory.cpu,
           chosen: deps.chosenThreads,
-          loadAverage: os.loadavg()[0] ?? 0,
+          calibrated: this.#inventory.cpu.measured?.threads ?? null,
+          machineCores: os.cpus().length,
+          busyCores: this.#cpuUse.busyCores ?? os.loadavg()[0] ?? 0,
         }),
       availableBytes: () => readMemory().availableBytes,
-      hasGpu: deps.inventory.gpus.length > 0,
+      gpuMemory: () => gpuMemoryOf(this.#inventory.gpus),
+      onActivity: () => this.#tellActivity(),
       say: message => this.#handle({ type: 'say', message }),
       sendFrame: frame => this.#sendFrame(frame),
     })
@@ -131,7 +156,8 @@ class Agent implements RunningAgent {
   async start(): Promise<void> {
     const control = await serveLocalControl(localControlPath(this.#deps.dir), () => this.#status())
     this.#closeControl = () => control.close()
-    void this.#sampler.start()
+    void this.#keeper.start()
+    this.#lookAtCpus()
     this.#watchSleep()
     this.#handle({ type: 'start' })
   }
@@ -158,9 +184,49 @@ class Agent implements RunningAgent {
   #watchSleep(): void {
     const { clock, wallClock, timers } = this.#deps
     this.#cancelSleepCheck = timers.after(agentLimits.sleepCheckIntervalMs, () => {
+      this.#lookAtCpus()
       if (this.#sleepWatch.check(wallClock.now(), clock.now()) > 0) this.#handle({ type: 'woke' })
       this.#watchSleep()
     })
+  }
+
+  #createCalibrator({ calibration, ...deps }: AgentDeps): Calibrator | null {
+    if (calibration === null) return null
+    return new Calibrator(
+      {
+        ...deps,
+        ...calibration,
+        availableBytes: () => readMemory().availableBytes,
+        modelsLoaded: () => this.#host.modelsLoaded,
+        busyCores: () => this.#cpuUse.busyCores,
+        onChange: () => this.#inventoryChanged(),
+      },
+      deps.inventory,
+    )
+  }
+
+  #lookAtCpus(): void {
+    this.#cpuUse.look(cpuTimesOf(os.cpus()), this.#calibrator?.running !== true)
+  }
+
+  #tellActivity(): void {
+    this.#calibrator?.activity(this.#connection.onlineSocket !== undefined && !this.#host.busy)
+  }
+
+  #inventoryChanged(): void {
+    const { current } = this.#keeper
+    const inventory = this.#calibrator?.withFigures(current) ?? current
+    if (Bun.deepEquals(inventory, this.#inventory)) return
+    this.#inventory = inventory
+    this.#tellInventory()
+  }
+
+  #tellInventory(): void {
+    const inventory = this.#inventory
+    // What changes before the connection is online is told when it is.
+    if (this.#connection.onlineSocket === undefined || inventory === this.#toldInventory) return
+    this.#toldInventory = inventory
+    this.#handle({ type: 'say', message: { type: 'inventory', inventory } })
   }
 
   #perform(command: ConnectionCommand): void {
@@ -193,12 +259,15 @@ class Agent implements RunningAgent {
           server: this.#server,
         })
         this.#host.connected(command.welcome.adminState === 'draining')
+        this.#tellInventory()
+        this.#tellActivity()
         return
       case 'offline':
         log.warn({ reason: command.reason }, 'offline')
         announce({ event: 'offline', reason: command.reason })
         this.#frames.drop()
         this.#host.disconnected()
+        this.#tellActivity()
         return
       case 'retry': {
         const seconds = Math.round((command.at - this.#deps.clock.now()) / 100) / 10
@@ -220,8 +289,9 @@ class Agent implements RunningAgent {
   }
 
   #sendHello(challenge: { readonly nonce: string; readonly version: number }): void {
-    const { enrolment, inventory } = this.#deps
-    const facts = { inventory, instances: this.#host.reports }
+    const { enrolment } = this.#deps
+    this.#toldInventory = this.#inventory
+    const facts = { inventory: this.#inventory, instances: this.#host.reports }
     const { nonce, version } = challenge
     this.#transport.send(encodeAgentMessage(buildHello(enrolment, { nonce, version }, facts)))
   }
@@ -236,7 +306,7 @@ class Agent implements RunningAgent {
       networkLatencyMs,
       draining: this.#host.draining,
       held: this.#host.held,
-      readings: this.#sampler.readings,
+      readings: this.#keeper.readings,
     })
     this.#transport.send(encodeAgentMessage(heartbeat))
   }
@@ -246,19 +316,23 @@ class Agent implements RunningAgent {
     this.#stopping = true
     this.#handle({ type: 'stop' })
     this.#cancelSleepCheck()
-    this.#sampler.stop()
+    this.#keeper.stop()
     this.#closeControl()
     const { timers } = this.#deps
     const late = Promise.withResolvers<void>()
     const cancelLate = timers.after(agentLimits.shutdownTimeoutMs, late.resolve)
-    const orderly = Promise.all([this.#host.close(), this.#transport.goodbyesSaid()])
+    const orderly = Promise.all([
+      this.#host.close(),
+      this.#transport.goodbyesSaid(),
+      this.#calibrator?.stop(),
+    ])
     await Promise.race([orderly, late.promise])
     cancelLate()
     this.#ended.resolve(exitCode)
   }
 
   #status(): AgentStatus {
-    const { enrolment, inventory, clock } = this.#deps
+    const { enrolment, clock } = this.#deps
     const { state } = this.#connection
     return {
       pid: process.pid,
@@ -282,7 +356,7 @@ class Agent implements RunningAgent {
           jobsWaiting: instance.waiting.length,
         }
       }),
-      gpus: inventory.gpus.map(gpu => gpu.name),
+      gpus: this.#inventory.gpus.map(gpu => gpu.name),
     }
   }
 }

@@ -142,6 +142,19 @@ test('shared memory counts as what may be taken of it, never as VRAM', () => {
   expect(modelMemoryMb({ ...good.gpu, kind: 'integrated', vramTotalMb: 512 })).toBeNull()
 })
 
+test('measured memory counts where it is less than what the driver tells, and where nothing is told', () => {
+  const measuredMb = (memoryUsableMb: number | null, told: Partial<EligibilityFacts['gpu']> = {}) =>
+    modelMemoryMb({
+      ...good.gpu,
+      ...told,
+      measured: { decode: null, prefill: null, memoryUsableMb, engine: 'e', atMs: 1, reason: null },
+    })
+  expect(measuredMb(22_000)).toBe(22_000)
+  expect(measuredMb(30_000)).toBe(24_576)
+  expect(measuredMb(null)).toBe(24_576)
+  expect(measuredMb(22_000, { vramTotalMb: null })).toBe(22_000)
+})
+
 test('compute capability is asked of NVIDIA alone', () => {
   const amd = { ...good.gpu, vendor: 'amd' as const, computeCapability: null }
   expect(failing({ ...good, gpu: amd })).toEqual([])

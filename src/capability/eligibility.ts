@@ -16,7 +16,7 @@ export type EligibilityFacts = {
     GpuInventory,
     'vendor' | 'kind' | 'name' | 'vramTotalMb' | 'computeCapability'
   > &
-    Partial<Pick<GpuInventory, 'memoryUsableMb'>>
+    Partial<Pick<GpuInventory, 'memoryUsableMb' | 'measured'>>
   /** From the table of cards, for a driver too old to say. */
   readonly computeCapabilityByTable: string | null
   /** What the model in question takes of this device, MB; null when that is not known. Absent: no model is asked for. */
@@ -60,9 +60,15 @@ export function judgeEligibility(facts: EligibilityFacts): Eligibility {
   return { eligible: answers.every(answer => answer.passes), answers }
 }
 
-/** Memory of a device that a model may take, MB; null when not known. */
-export const modelMemoryMb = (gpu: EligibilityFacts['gpu']): number | null =>
-  gpu.memoryUsableMb ?? (gpu.kind === 'discrete' ? gpu.vramTotalMb : null)
+/**
+ * Memory of a device that a model may take, MB; null when not known. What was measured counts where it is less: the
+ * owner's desktop has the rest.
+ */
+export function modelMemoryMb(gpu: EligibilityFacts['gpu']): number | null {
+  const told = gpu.memoryUsableMb ?? (gpu.kind === 'discrete' ? gpu.vramTotalMb : null)
+  const measured = gpu.measured?.memoryUsableMb ?? null
+  return told === null || measured === null ? (told ?? measured) : Math.min(told, measured)
+}
 
 const yes = (reason: string): Said => ({ passes: true, known: true, reason })
 const no = (reason: string): Said => ({ passes: false, known: true, reason })

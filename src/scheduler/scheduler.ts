@@ -223,7 +223,9 @@ export class Scheduler {
     if (agent.standing.status === 'offline') this.#fleet.remove(agent)
   }
 
-  #agentChanged(event: EventOf<'admin_state' | 'heartbeat' | 'inventory' | 'ping' | 'reliability'>): void {
+  #agentChanged(
+    event: EventOf<'admin_state' | 'heartbeat' | 'inventory' | 'ping' | 'reliability'>,
+  ): void {
     const agent = this.#fleet.agents.get(event.agentId)
     if (agent === undefined) return
     if (event.type === 'admin_state') agent.adminState = event.adminState

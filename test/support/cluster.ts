@@ -63,7 +63,11 @@ export class Cluster {
     const { link } = await this.admin<{ link: string }>('POST', '/admin/join-links', {
       autoApprove: true,
     })
-    const env = { GPUPOOL_AGENT_DIR: join(this.folder, name), GPUPOOL_AGENT_THREADS: '1' }
+    const env = {
+      GPUPOOL_AGENT_DIR: join(this.folder, name),
+      GPUPOOL_AGENT_THREADS: '1',
+      GPUPOOL_AGENT_CALIBRATE: 'off',
+    }
     const join_ = new Program(
       `${name}: join`,
       ['src/agent/main.ts', 'join', link, '--name', name],

@@ -10,6 +10,7 @@ export const demoModel: EngineModel = {
   contextTokens: 1024,
   slots: 4,
   threads: 1,
+  gpuLayers: 'auto',
 }
 
 /** A greedy job with one user message, changed as wanted. */

@@ -10,6 +10,8 @@ export type EngineModel = {
   readonly slots: number
   /** Threads of inference. More than there are free cores is a cliff, so this is never left to a default. */
   readonly threads: number
+  /** Layers on the GPU, the output counted as one; `auto`: the engine decides; null: the GPU is not used at all. */
+  readonly gpuLayers: number | 'auto' | null
 }
 
 export type EngineJob = {

@@ -67,8 +67,8 @@ export function workerEnvironment(
   return environment
 }
 
-/** Runs the worker from its source, as in a checkout. */
-export const startLlamaEngine: StartEngine = createStartLlamaEngine({
+/** The worker from its source, as in a checkout. */
+export const checkoutOptions: LlamaEngineOptions = {
   command: [process.execPath, `${workerDirectory}main.ts`],
   directory: workerDirectory,
   environment: workerEnvironment(process.env),
@@ -78,7 +78,10 @@ export const startLlamaEngine: StartEngine = createStartLlamaEngine({
       clearTimeout(timer)
     }
   },
-})
+}
+
+/** Runs the worker from its source, as in a checkout. */
+export const startLlamaEngine: StartEngine = createStartLlamaEngine(checkoutOptions)
 
 /**
  * An engine that is a worker process. Everything that can go wrong with the process is one `died` event, after all it
@@ -113,7 +116,7 @@ class LlamaWorker implements Engine {
   constructor(options: LlamaEngineOptions, onEvent: (event: EngineEvent) => void) {
     this.#onEvent = onEvent
     this.#after = options.after
-    const started = spawn(options)
+    const started = spawnWorker(options)
     this.#process = typeof started === 'string' ? null : started
     this.#gone = typeof started === 'string' ? this.#neverStarted(started) : this.#watch(started)
   }
@@ -254,7 +257,12 @@ class LlamaWorker implements Engine {
   }
 }
 
-function spawn({ command, directory, environment }: LlamaEngineOptions): Process | string {
+/** @returns the process, or why it does not start */
+export function spawnWorker({
+  command,
+  directory,
+  environment,
+}: LlamaEngineOptions): Process | string {
   try {
     return Bun.spawn([...command], {
       stdin: 'pipe',
@@ -269,7 +277,7 @@ function spawn({ command, directory, environment }: LlamaEngineOptions): Process
 }
 
 /** A write to a worker that has just died; its death is reported when its output ends. */
-function ignoreClosedPipe(error: unknown): void {
+export function ignoreClosedPipe(error: unknown): void {
   const code = error instanceof Error && 'code' in error ? error.code : null
   if (code !== 'EPIPE' && code !== 'ECONNRESET' && code !== 'EBADF') throw error
 }

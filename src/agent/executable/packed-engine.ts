@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { PrepareEngine } from '../engine/prepare-engine.ts'
 import { createStartLlamaEngine, workerEnvironment } from '../engine/llama-engine.ts'
+import { createStartMeasuring } from '../engine/measuring.ts'
 import type { BuildFacts } from './build-facts.ts'
 import { cachePlaces } from './cache-places.ts'
 import { chooseEngine, wantsCuda, type CudaState } from './choose-engine.ts'
@@ -61,7 +62,7 @@ export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
     log.info({ best: choice.build }, 'engine ready')
     // Also when they are of no use now: a driver that does not answer today may answer tomorrow.
     await cache.clean(facts.cuda === null ? [runtimePin] : [runtimePin, cudaPin(facts.cuda)])
-    return createStartLlamaEngine({
+    const options = {
       // node_modules is complete: were something missing, Bun must not go and fetch it.
       command: [process.execPath, '--no-install', join(opened.dir, 'worker', 'main.js')],
       directory: join(opened.dir, 'worker'),
@@ -72,7 +73,12 @@ export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
         BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0',
         ...(cuda !== null && { NODE_PATH: join(cuda.dir, 'node_modules') }),
       },
-      after: (ms, callback) => timers.after(ms, callback),
-    })
+      after: (ms: number, callback: () => void) => timers.after(ms, callback),
+    }
+    return {
+      startEngine: createStartLlamaEngine(options),
+      startMeasuring: createStartMeasuring(options),
+      version: `node-llama-cpp ${facts.engineVersion} ${choice.build} ${facts.runtimeManifestSha256.slice(0, 8)}`,
+    }
   }
 }

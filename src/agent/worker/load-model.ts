@@ -1,4 +1,4 @@
-import type { LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
+import type { LlamaContextSequence, LlamaModel, LlamaModelOptions } from 'node-llama-cpp'
 import { ggufFacts, tokenizerFacts } from '../../models/gguf-facts.ts'
 import { readGgufHeader } from '../../models/gguf-header.ts'
 import type { Failure } from '../../protocol/errors.ts'
@@ -53,37 +53,56 @@ export async function loadModel(
   }
 }
 
+type GpuLayers = NonNullable<LlamaModelOptions['gpuLayers']>
 type StartedEngine = Pick<LoadedModel, 'sequences' | 'activity'> & { readonly model: LlamaModel }
 
 async function startEngine(
-  { modelPath, contextTokens, slots, threads }: EngineModel,
+  options: EngineModel,
   onProgress: (progress: number) => void,
 ): Promise<StartedEngine | Failure> {
+  const { contextTokens, slots, threads, gpuLayers } = options
   // Imported late: the agent must hear of a file that is no model without waiting for the library.
   const { getLlama, InsufficientMemoryError } = await import('node-llama-cpp')
   const activity = { sequences: 0 }
   try {
     const llama = await getLlama({
-      gpu: 'auto',
+      gpu: gpuLayers === null ? false : 'auto',
       build: 'never',
       skipDownload: true,
       progressLogs: false,
       maxThreads: threads,
       logger: () => undefined,
     })
-    const model = await llama.loadModel({
-      modelPath,
-      gpuLayers: { fitContext: { contextSize: contextTokens * slots } },
-      onLoadProgress: onProgress,
-    })
-    const context = await model.createContext({
-      contextSize: contextTokens,
-      sequences: slots,
-      threads,
-      batchSize: Math.min(batchTokensMax, contextTokens * slots),
-      flashAttention: 'auto',
-      batching: { itemPrioritizationStrategy: createBatchStrategy(() => activity.sequences) },
-    })
+    const open = async (layers: GpuLayers) => {
+      const model = await llama.loadModel({
+        modelPath: options.modelPath,
+        gpuLayers: layers,
+        onLoadProgress: onProgress,
+      })
+      try {
+        const context = await model.createContext({
+          contextSize: contextTokens,
+          sequences: slots,
+          threads,
+          batchSize: Math.min(batchTokensMax, contextTokens * slots),
+          flashAttention: 'auto',
+          batching: { itemPrioritizationStrategy: createBatchStrategy(() => activity.sequences) },
+        })
+        return { model, context }
+      } catch (error) {
+        await model.dispose()
+        throw error
+      }
+    }
+    const fitted = { fitContext: { contextSize: contextTokens * slots } }
+    const { model, context } = await open(gpuLayers === 'auto' ? fitted : (gpuLayers ?? 0)).catch(
+      (error: unknown) => {
+        if (typeof gpuLayers !== 'number' || !(error instanceof InsufficientMemoryError))
+          throw error
+        // Other programs have taken memory since it was measured: as many as go in now.
+        return open({ ...fitted, max: gpuLayers })
+      },
+    )
     const sequences = Array.from({ length: slots }, () => context.getSequence())
     return { model, sequences, activity }
   } catch (error) {

@@ -4,6 +4,7 @@ import type { EngineJob, EngineModel } from '../engine/engine.ts'
 import { FrameReader, frameKindJson } from './frames.ts'
 import { JobTable, jobsWaitingMax } from './job-table.ts'
 import { loadModel, type LoadedModel } from './load-model.ts'
+import { measure } from './measure.ts'
 import { dieWithParent, takeFrameOutput } from './native-process.ts'
 import { runJob } from './run-job.ts'
 import { decodeWorkerRequest, type WorkerRequest } from './worker-message.ts'
@@ -79,6 +80,11 @@ function handle(request: WorkerRequest): void {
       return
     case 'cancel':
       jobs.cancel(request.stream, request.attempt)
+      return
+    case 'measure':
+      if (current.state !== 'none') throw new Error('a worker that has a model measures nothing')
+      current = { state: 'loading' }
+      void measure(request).then(report => output.say(report))
   }
 }
 

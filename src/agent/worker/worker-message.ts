@@ -4,11 +4,14 @@ import { FailedSchema, FinishedSchema, StartedSchema } from '../../protocol/agen
 import { ChatJobSchema, ContinuationSchema } from '../../protocol/chat-job.ts'
 import { knownFailure, WireFailureSchema } from '../../protocol/errors.ts'
 import type { EngineEvent } from '../engine/engine.ts'
+import { MeasureRequestSchema } from './measure-message.ts'
 
 const Stream = Type.Integer({ minimum: 0, maximum: 4_294_967_295 })
 const Attempt = Type.Integer({ minimum: 0, maximum: 65_535 })
 
-/** What the agent tells its worker. `load` comes first and once; jobs may come before it is done. */
+/**
+ * What the agent tells its worker. `load` comes first and once; jobs may come before it is done. `measure` comes alone.
+ */
 export const WorkerRequestSchema = Type.Union([
   Type.Object({
     type: Type.Literal('load'),
@@ -16,6 +19,7 @@ export const WorkerRequestSchema = Type.Union([
     contextTokens: Type.Integer({ minimum: 16 }),
     slots: Type.Integer({ minimum: 1 }),
     threads: Type.Integer({ minimum: 1 }),
+    gpuLayers: Type.Union([Type.Integer({ minimum: 0 }), Type.Literal('auto'), Type.Null()]),
   }),
   Type.Object({
     type: Type.Literal('run'),
@@ -25,6 +29,7 @@ export const WorkerRequestSchema = Type.Union([
     continuation: Type.Union([ContinuationSchema, Type.Null()]),
   }),
   Type.Object({ type: Type.Literal('cancel'), stream: Stream, attempt: Attempt }),
+  MeasureRequestSchema,
 ])
 export type WorkerRequest = Static<typeof WorkerRequestSchema>
 

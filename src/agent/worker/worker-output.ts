@@ -1,10 +1,11 @@
 import { writeSync } from 'node:fs'
 import { encodeFrame, encodeJsonFrame, frameKindToken } from './frames.ts'
+import type { MeasureReport } from './measure-message.ts'
 import type { WorkerReport } from './worker-message.ts'
 
 /** The worker's mouth. */
 export type WorkerOutput = {
-  say(report: WorkerReport): void
+  say(report: WorkerReport | MeasureReport): void
   /** @param frame a token frame as protocol/token-frame.ts encodes it */
   sendTokenFrame(frame: Uint8Array): void
 }

@@ -1,5 +1,5 @@
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
-import { tensorTypes } from '../../src/models/gguf-types.ts'
+import { open, type FileHandle } from 'node:fs/promises'
+import { tensorTypes } from './gguf-types.ts'
 
 /** A metadata value as the file stores it: GGUF tells 32-bit floats and integers apart, JavaScript does not. */
 export type SyntheticValue =
@@ -29,13 +29,30 @@ const patternBytes = 1024 * 1024
 
 /**
  * Writes a GGUF file that llama.cpp loads: a true header, and weights that are random or, for a model that is only
- * looked at, a hole in the file that takes no room on the disk.
+ * looked at, a hole in the file that takes no room on the disk. Random weights are written in pieces, so that a large
+ * file neither fills the memory nor keeps the process from its other work.
+ * @throws Node's error when the disk does not take it; the signal's reason when it is aborted
  */
-export function writeSyntheticGguf(
+export async function writeSyntheticGguf(
   path: string,
   model: SyntheticModel,
   weights: 'random' | 'hole',
-): void {
+  signal: AbortSignal | null = null,
+): Promise<void> {
+  const header = encodeHeader(model)
+  const dataStart = aligned(header.length)
+  const file = await open(path, 'w', 0o600)
+  try {
+    await file.write(header, 0, header.length, 0)
+    const dataBytes = model.tensors.reduce((sum, tensor) => sum + aligned(tensorBytes(tensor)), 0)
+    await file.truncate(dataStart + dataBytes)
+    if (weights === 'random') await writeRandom(file, dataStart, model.tensors, signal)
+  } finally {
+    await file.close()
+  }
+}
+
+function encodeHeader(model: SyntheticModel): Uint8Array {
   const out: Uint8Array[] = [
     Buffer.from('GGUF'),
     u32(3),
@@ -47,39 +64,41 @@ export function writeSyntheticGguf(
   for (const tensor of model.tensors) {
     out.push(text(tensor.name), u32(tensor.dimensions.length))
     out.push(...tensor.dimensions.map(u64), u32(tensor.type), u64(offset))
-    offset += aligned(sizeOf(tensor))
+    offset += aligned(tensorBytes(tensor))
   }
-  const header = Buffer.concat(out)
-  const dataStart = aligned(header.length)
-  const file = openSync(path, 'w')
-  try {
-    writeSync(file, header, 0, header.length, 0)
-    ftruncateSync(file, dataStart + offset)
-    if (weights === 'random') writeRandom(file, dataStart, model.tensors)
-  } finally {
-    closeSync(file)
-  }
+  return Buffer.concat(out)
 }
 
 const aligned = (bytes: number): number => Math.ceil(bytes / alignmentBytes) * alignmentBytes
 
-function sizeOf({ type, dimensions }: SyntheticTensor): number {
+export const elementsOf = ({ dimensions }: SyntheticTensor): number =>
+  dimensions.reduce((product, size) => product * size, 1)
+
+/** What the tensor takes in the file and in memory. */
+export function tensorBytes(tensor: SyntheticTensor): number {
+  const { type } = tensor
   const layout = tensorTypes.get(type)
   if (layout === undefined) throw new Error(`no tensor type ${type}`)
-  const elements = dimensions.reduce((product, size) => product * size, 1)
-  return (elements / layout.blockElements) * layout.blockBytes
+  return (elementsOf(tensor) / layout.blockElements) * layout.blockBytes
 }
 
-function writeRandom(file: number, dataStart: number, tensors: readonly SyntheticTensor[]): void {
+async function writeRandom(
+  file: FileHandle,
+  dataStart: number,
+  tensors: readonly SyntheticTensor[],
+  signal: AbortSignal | null,
+): Promise<void> {
   const patterns = new Map<number, Buffer>()
   let at = dataStart
   for (const tensor of tensors) {
     const pattern = patterns.get(tensor.type) ?? randomPattern(tensor.type)
     patterns.set(tensor.type, pattern)
-    const size = sizeOf(tensor)
-    for (let done = 0; done < size; done += pattern.length)
-      writeSync(file, pattern, 0, Math.min(pattern.length, size - done), at + done)
-    at += aligned(size)
+    const bytes = tensorBytes(tensor)
+    for (let done = 0; done < bytes; done += pattern.length) {
+      signal?.throwIfAborted()
+      await file.write(pattern, 0, Math.min(pattern.length, bytes - done), at + done)
+    }
+    at += aligned(bytes)
   }
 }
 

@@ -1,0 +1,48 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readCalibrated, writeCalibrated } from './calibration-file.ts'
+
+let dir = ''
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'gpupool-calibrated-'))
+})
+afterEach(() => rmSync(dir, { recursive: true }))
+
+const known = {
+  deviceId: 'processor',
+  fingerprint: 'f',
+  attempts: 1,
+  measured: {
+    decode: { tokensPerS: 1, workPerToken: 2 },
+    prefill: null,
+    memoryUsableMb: null,
+    threads: 2,
+    busyCores: 0,
+    engine: 'test',
+    atMs: 1,
+    reason: null,
+  },
+}
+
+test('what was written comes back', () => {
+  writeCalibrated(dir, [known])
+  expect(readCalibrated(dir)).toEqual([known])
+})
+
+test('a file that is absent or damaged is as good as none', () => {
+  expect(readCalibrated(dir)).toEqual([])
+  const wrong = ['', '{', 'null', '[]', '{"calibrated":[{"deviceId":1}]}', '{"calibrated":{}}']
+  for (const text of wrong) {
+    writeFileSync(join(dir, 'calibration.json'), text)
+    expect(readCalibrated(dir)).toEqual([])
+  }
+})
+
+test('an attempt that never ended says that it took the agent or the machine down', () => {
+  writeCalibrated(dir, [{ ...known, measured: null }])
+  expect(readCalibrated(dir)).toMatchObject([
+    { attempts: 1, measured: { decode: null, reason: expect.stringContaining('went down') } },
+  ])
+})
