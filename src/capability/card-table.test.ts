@@ -208,7 +208,7 @@ describe('what a name alone does not decide', () => {
   })
 
   test('where one of the candidates has no figure, there is none', () => {
-    const figures = figuresOf(lookUpCard(query('apple', 'Apple M5 Max')), {
+    const figures = figuresOf(lookUpCard(query('apple', 'Apple M2 Ultra')), {
       computeCapability: null,
       gfxTarget: null,
     })
