@@ -293,7 +293,8 @@ describe('what a name alone does not decide', () => {
       computeCapability: null,
       gfxTarget: null,
     })
-    expect(figures.bandwidthGBs).toBeNull()
+    expect(figures.bandwidthGBs).toBe(800)
+    expect(figures.fp16Tflops).toBeNull()
   })
 
   test('two memories on the same desktop card are told apart by PCI id', () => {
