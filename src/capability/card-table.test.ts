@@ -186,6 +186,87 @@ describe('Intel and Apple names', () => {
   })
 })
 
+describe('names that drivers print, by the fixtures of src/gpu', () => {
+  test.each<[CardQuery['vendor'], string, Partial<CardQuery>, string]>([
+    ['nvidia', 'NVIDIA GeForce RTX 2080', { pciDeviceId: '10de:1e87' }, 'geforce-rtx-2080'],
+    ['nvidia', 'NVIDIA GeForce RTX 2080', { laptop: true }, 'geforce-rtx-2080-laptop'],
+    [
+      'nvidia',
+      'NVIDIA GeForce RTX 2080 SUPER',
+      { pciDeviceId: '10de:1e81' },
+      'geforce-rtx-2080-super',
+    ],
+    ['nvidia', 'NVIDIA GeForce RTX 3080', { vramTotalMb: 10_240 }, 'geforce-rtx-3080-10gb'],
+    ['nvidia', 'NVIDIA GeForce RTX 3060', { vramTotalMb: 12_288 }, 'geforce-rtx-3060-12gb'],
+    ['nvidia', 'NVIDIA GeForce RTX 4090', { vramTotalMb: 24_564 }, 'geforce-rtx-4090'],
+    ['nvidia', 'NVIDIA GeForce GTX 1660', { laptop: false }, 'geforce-gtx-1660'],
+    [
+      'nvidia',
+      'NVIDIA GeForce GTX 1660 Ti',
+      { pciDeviceId: '10de:2191' },
+      'geforce-gtx-1660-ti-laptop',
+    ],
+    ['nvidia', 'GeForce GTX 1080', { pciDeviceId: '10de:1b80' }, 'geforce-gtx-1080'],
+    ['nvidia', 'Tesla T4', { vramTotalMb: 15_360 }, 'tesla-t4'],
+    ['nvidia', 'Quadro P400', { vramTotalMb: 1_998 }, 'quadro-p400'],
+    ['nvidia', 'Quadro P2000', { laptop: false }, 'quadro-p2000'],
+    ['nvidia', 'NVIDIA A100-SXM4-80GB', { vramTotalMb: 81_920 }, 'a100-sxm4-80gb'],
+    ['nvidia', 'NVIDIA H200', { vramTotalMb: 143_771 }, 'h200'],
+    ['nvidia', 'NVIDIA GB10', {}, 'gb10'],
+    ['amd', 'Radeon Instinct MI50 32GB', {}, 'instinct-mi50'],
+    ['amd', 'Arcturus GL-XL [Instinct MI100]', {}, 'instinct-mi100'],
+    ['amd', 'Radeon RX 7900 XT', { vramTotalMb: 20_464 }, 'radeon-rx-7900-xt'],
+    ['amd', 'AMD Radeon RX 7900 XTX', {}, 'radeon-rx-7900-xtx'],
+    ['amd', 'Radeon RX 580 Series', {}, 'radeon-rx-580'],
+    ['amd', 'Radeon (TM) RX 480 Graphics', {}, 'radeon-rx-480'],
+    ['amd', 'AMD Radeon 780M Graphics', { gfxTarget: 'gfx1103' }, 'radeon-780m'],
+    ['intel', 'Intel(R) Arc(TM) A750 Graphics', {}, 'arc-a750'],
+    ['intel', 'DG2 [Arc A380]', {}, 'arc-a380'],
+    ['apple', 'Apple M1 Pro', { gpuCores: 16 }, 'm1-pro-16-core'],
+    ['apple', 'Apple M2 Pro', { gpuCores: 19 }, 'm2-pro-19-core'],
+    ['apple', 'Apple M3 Pro', { gpuCores: 18 }, 'm3-pro-18-core'],
+    ['apple', 'Apple M4', { gpuCores: 10 }, 'm4-10-core'],
+    ['apple', 'Apple M5', { gpuCores: 10 }, 'm5-10-core'],
+  ])('%s %s %j', (vendor, name, more, key) => {
+    expect(found(query(vendor, name, more))).toBe(`${vendor}-${key}`)
+  })
+
+  test.each<[CardQuery['vendor'], string, Partial<CardQuery>, string[]]>([
+    [
+      'amd',
+      'Navi 22 [Radeon RX 6700/6700 XT / 6800M]',
+      { vramTotalMb: 12_272 },
+      ['amd-radeon-rx-6700-xt', 'amd-radeon-rx-6800m-laptop'],
+    ],
+    [
+      'nvidia',
+      'NVIDIA GeForce GTX 1650',
+      { laptop: false },
+      ['nvidia-geforce-gtx-1650', 'nvidia-geforce-gtx-1650-tu106'],
+    ],
+  ])('%s %s %j is one of several', (vendor, name, more, keys) => {
+    expect(found(query(vendor, name, more))).toEqual(keys)
+  })
+})
+
+test('a laptop part and a desktop part of one name are found as different parts', () => {
+  const asName = (card: Card) => `${card.vendor} ${card.names[0]!.toLowerCase()}`
+  const desktops = Map.groupBy(
+    cards.filter(card => card.laptop === false),
+    asName,
+  )
+  const laptops = cards.filter(card => card.laptop === true && desktops.has(asName(card)))
+  expect(laptops.length).toBeGreaterThanOrEqual(40)
+  for (const card of laptops) {
+    const vramTotalMb = card.memoryGb[0] === undefined ? null : card.memoryGb[0] * 1024
+    const plain = query(card.vendor, card.names[0]!, { vramTotalMb })
+    const told = card.architecture.namesSayLaptop
+    const laptop = told ? { ...plain, name: `${plain.name} Laptop GPU` } : plain
+    expect(found({ ...laptop, laptop: true })).toBe(card.key)
+    expect([card.key, found({ ...plain, laptop: false })]).not.toEqual([card.key, card.key])
+  }
+})
+
 describe('what a name alone does not decide', () => {
   test('an older NVIDIA name fits desktop and laptop, until the probe says which', () => {
     const name = 'NVIDIA GeForce RTX 2070'
@@ -208,11 +289,12 @@ describe('what a name alone does not decide', () => {
   })
 
   test('where one of the candidates has no figure, there is none', () => {
-    const figures = figuresOf(lookUpCard(query('apple', 'Apple M5 Max')), {
+    const figures = figuresOf(lookUpCard(query('apple', 'Apple M2 Ultra')), {
       computeCapability: null,
       gfxTarget: null,
     })
-    expect(figures.bandwidthGBs).toBeNull()
+    expect(figures.bandwidthGBs).toBe(800)
+    expect(figures.fp16Tflops).toBeNull()
   })
 
   test('two memories on the same desktop card are told apart by PCI id', () => {

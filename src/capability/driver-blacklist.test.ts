@@ -24,6 +24,13 @@ describe('the list', () => {
     for (const entry of driverEntries) expect(entry.workaround.text).not.toBe('')
   })
 
+  test('refuses a machine only by two sources; one report is told, not obeyed', () => {
+    const refusing = driverEntries.filter(entry => entry.severity === 'refuse')
+    expect(refusing.length).toBeGreaterThanOrEqual(4)
+    for (const { id, sources } of refusing)
+      expect([id, new Set(sources).size >= 2]).toEqual([id, true])
+  })
+
   test('names each entry once, and no range is empty', () => {
     expect(new Set(driverEntries.map(entry => entry.id)).size).toBe(driverEntries.length)
     for (const { id, from, before } of driverEntries)
@@ -84,16 +91,18 @@ describe('a judgement', () => {
 
   test('knows macOS by its kernel', () => {
     const m1 = gpu({ vendor: 'apple', kind: 'unified', driverVersion: null, backends: ['metal'] })
-    expect(judgeDriver(facts([m1], 'darwin 22.6.0')).verdict).toBe('refused')
+    expect(judgeDriver(facts([m1], 'darwin 22.6.0')).verdict).toBe('warned')
     expect(judgeDriver(facts([m1], 'darwin 24.1.0')).verdict).toBe('clear')
   })
 
   test('uses versions that only the agent knows', () => {
     const halo = gpu({ vendor: 'amd', gfxTarget: 'gfx1151', backends: ['rocm', 'vulkan'] })
-    expect(judgeDriver(facts([halo], 'linux 6.8.0', { rocm: '7.2.3' }))).toMatchObject({
-      verdict: 'helped',
-      avoidBackends: ['rocm'],
-    })
+    for (const known of [{ rocm: '6.4.3' }, { firmware: '20251125' }])
+      expect(judgeDriver(facts([halo], 'linux 6.8.0', known))).toMatchObject({
+        verdict: 'helped',
+        avoidBackends: ['rocm'],
+      })
+    expect(judgeDriver(facts([halo], 'linux 6.8.0', { rocm: '7.2.3' })).verdict).toBe('warned')
   })
 
   test('says that it does not know: no version, a version of no kind, no operating system', () => {

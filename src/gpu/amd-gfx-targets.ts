@@ -3,11 +3,13 @@ import { Compile } from 'typebox/compile'
 import type { GpuInventory } from '../protocol/gpu.ts'
 import table from './data/gfx-targets.json' with { type: 'json' }
 
+/** The words are explained in the data file; null: no source says. */
 const Support = Type.Union([
   Type.Literal('official'),
   Type.Literal('override'),
   Type.Literal('vulkan'),
   Type.Literal('none'),
+  Type.Null(),
 ])
 
 const GfxTargetSchema = Type.Object({
@@ -60,7 +62,7 @@ type Backends = NonNullable<GpuInventory['backends']>
 
 /**
  * What llama.cpp could drive a target with, best first. ROCm comes after Vulkan where it runs only with an override.
- * An unknown target is assumed to work with Vulkan, as every AMD GPU since 2012 does.
+ * A target that is unknown, or of which no source says, is assumed to work with Vulkan, as every AMD GPU since 2012 does.
  * @param rocmReady false where ROCm cannot work at all, for example without `/dev/kfd`
  */
 export function backendsOf(
@@ -75,6 +77,7 @@ export function backendsOf(
     case 'override':
       return rocmReady ? ['vulkan', 'rocm'] : ['vulkan']
     case 'vulkan':
+    case null:
       return ['vulkan']
     case 'none':
       return []

@@ -307,7 +307,13 @@ describe('the table of gfx targets', () => {
     expect(gfxTarget('gfx90a:sramecc+:xnack-')?.gfx).toBe('gfx90a')
     expect(backendsOf(gfxTarget('gfx9999'), 'linux', true)).toEqual(['vulkan'])
     expect(backendsOf(gfxTarget('gfx1100'), 'linux', false)).toEqual(['vulkan'])
-    expect(backendsOf(gfxTarget('gfx908'), 'windows', true)).toEqual([])
+    expect(backendsOf(gfxTarget('cayman'), 'windows', true)).toEqual([])
+  })
+
+  test('claims no ROCm where no source does, and assumes Vulkan there', () => {
+    const unsaid = gfxTargets.filter(target => target.linux === null)
+    expect(unsaid.map(target => target.gfx)).toContain('gfx1152')
+    for (const target of unsaid) expect(backendsOf(target, 'linux', true)).toEqual(['vulkan'])
   })
 })
 
