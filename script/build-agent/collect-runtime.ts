@@ -11,8 +11,8 @@ const engineData: readonly string[] = [
   'llama/binariesGithubRelease.json',
   'llama/llama.cpp.info.json',
 ]
-/** In packages of native libraries, what is of no use at run time. */
-const deadWeight = /(?:^|\/)(?:README\.md|.*\.d\.ts|.*\.map)$/
+/** In packages of native libraries, what is of no use at run time; `.exp` and `.lib` are what a linker on Windows reads. */
+const deadWeight = /(?:^|\/)(?:README\.md|.*\.d\.ts|.*\.map|.*\.exp|.*\.lib)$/
 
 /**
  * Everything that the worker needs at run time and nothing else: the worker in one file, the modules of node-llama-cpp
