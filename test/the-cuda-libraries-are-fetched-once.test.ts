@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { compileAgent, type CompiledAgent } from '../script/build-agent/compile-agent.ts'
 import { readCudaPin } from '../script/build-agent/cuda-pack.ts'
 import { makePack, sha256Hex } from '../script/build-agent/make-pack.ts'
@@ -25,7 +25,8 @@ import { event, Program } from './support/program.ts'
  * Folder of `npm run build:agent -- --cuda`, to do this with the real libraries. Without it they are random bytes: what
  * the agent does with the pack is the same, and without a driver nobody loads them.
  */
-const realPackDir = process.env['GPUPOOL_TEST_CUDA_PACK_DIR'] ?? null
+const realPack = process.env['GPUPOOL_TEST_CUDA_PACK_DIR']
+const realPackDir = realPack === undefined ? null : resolve(realPack)
 const standInBytes = 8_000_000
 const target = hostTarget()
 /** The first build in a checkout fetches 70 MB of packages. */
