@@ -26,6 +26,7 @@ const commands = {
   admin: 'src/admin/main.ts',
   agent: 'src/agent/main.ts',
   'build-agent': 'script/build-agent.ts',
+  'check-agents': 'script/check-agent-targets.ts',
 }
 
 async function main([command = '', ...args]) {

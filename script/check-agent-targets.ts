@@ -1,11 +1,14 @@
 /**
- * `bun script/check-agent-targets.ts [FOLDER]`: looks at the executables of `bun run build:agent --all` and starts those that this
- * machine can start, the foreign ones under emulators: qemu-user for linux-arm64, Wine for windows-x64. As root on Debian
- * it installs what is missing. Says what really ran; ends with 1 when something is wrong.
+ * `npm run check:agents -- [--target NAME]… [FOLDER]`: looks at the executables of `npm run build:agent -- --all` and starts
+ * those that this machine can start, the foreign ones under emulators: qemu-user for linux-arm64, Wine for windows-x64. As
+ * root on Debian it installs what is missing. Says what really ran; ends with 1 when something is wrong.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { readCudaPin } from './build-agent/cuda-pack.ts'
+import { sha256Hex } from './build-agent/make-pack.ts'
 import { root } from './build-agent/root.ts'
 import { targets, type Target } from './build-agent/targets.ts'
 
@@ -41,13 +44,21 @@ const emulatorLacks = /Library (\S+) \(which is needed by [^)]*gpupool-agent[^)]
 const executableBytesMax = 160e6
 const emulatedTimeoutMs = 180_000
 
-const folder = resolve(process.argv[2] ?? join(root, 'dist', 'agent'))
+const { values: wanted, positionals } = parseArgs({
+  options: { target: { type: 'string', multiple: true, default: [] } },
+  allowPositionals: true,
+})
+const folder = resolve(positionals[0] ?? join(root, 'dist', 'agent'))
+const chosen = targets.filter(
+  ({ name }) => wanted.target.length === 0 || wanted.target.includes(name),
+)
 const problems: string[] = []
 
 /** @returns whether the program is there now */
 function ensure(program: string, packages: readonly string[]): boolean {
   if (existsSync(program)) return true
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return false
+  console.log(`  installing ${packages.join(' and ')}`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const install = ['apt-get', 'install', '-q', '-y', '--no-install-recommends', ...packages]
   Bun.spawnSync(['apt-get', 'update', '-q'], { env, stdout: 'ignore', stderr: 'ignore' })
@@ -59,7 +70,7 @@ function start(target: Target, path: string): void {
   const isHost = target.os === process.platform && target.cpu === process.arch
   const emulator = isHost ? native : emulators[target.name]
   if (emulator === undefined) {
-    console.log('  not started: there is no emulator for it')
+    console.log('  not started: there is no emulator for it here')
     return
   }
   const [program] = emulator.command
@@ -98,21 +109,46 @@ function run(command: readonly string[], env: Readonly<Record<string, string>>) 
   }
 }
 
-for (const target of targets) {
+/** That the file is for the machine that it is named after. */
+function checkFormat(target: Target, path: string): void {
+  if (!ensure('/usr/bin/file', ['file'])) {
+    console.log('  format not looked at: needs file')
+    return
+  }
+  const { out } = run(['/usr/bin/file', '-b', path], {})
+  console.log(`  ${out.trim()}`)
+  if (!formats[target.name]?.test(out)) problems.push(`${target.fileName} is not what it should be`)
+}
+
+/** That an agent will take the CUDA libraries that lie beside it, and no others. */
+function checkCuda(target: Target, path: string): void {
+  const pin = readCudaPin(target, folder)
+  if (pin === null) {
+    if (target.cudaWorkspace !== null) console.log('  CUDA: none was packed (--cuda)')
+    return
+  }
+  const archive = readFileSync(join(folder, pin.fileName))
+  console.log(`  CUDA: ${pin.fileName}, ${(archive.length / 1e6).toFixed(1)} MB, ${pin.sha256}`)
+  if (sha256Hex(archive) !== pin.sha256)
+    problems.push(`${pin.fileName} is not the one that was pinned`)
+  if (!readFileSync(path).includes(pin.sha256))
+    problems.push(`${target.fileName} does not name ${pin.fileName} by its hash`)
+}
+
+const unknown = wanted.target.filter(name => !targets.some(target => target.name === name))
+for (const name of unknown) problems.push(`there is no target "${name}"`)
+for (const target of chosen) {
   const path = join(folder, target.fileName)
   if (!existsSync(path)) {
-    problems.push(`${path} is missing; run bun run build:agent --all`)
+    problems.push(`${path} is missing; run npm run build:agent -- --all`)
     continue
   }
   const { size } = statSync(path)
   console.log(`${target.fileName}  ${(size / 1e6).toFixed(1)} MB`)
-  const { out } = run(['/usr/bin/file', '-b', path], {})
-  console.log(`  ${out.trim()}`)
-  if (!formats[target.name]?.test(out)) problems.push(`${target.fileName} is not what it should be`)
   if (size > executableBytesMax) problems.push(`${target.fileName} is larger than 160 MB`)
+  checkFormat(target, path)
+  checkCuda(target, path)
   start(target, path)
 }
-for (const name of readdirSync(folder).filter(each => each.endsWith('.tar.zst')))
-  console.log(`${name}  ${(statSync(join(folder, name)).size / 1e6).toFixed(1)} MB`)
 for (const problem of problems) console.log(`PROBLEM ${problem}`)
 process.exitCode = problems.length === 0 ? 0 : 1

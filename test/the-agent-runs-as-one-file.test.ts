@@ -56,14 +56,14 @@ function emptyFolder(name: string): string {
   return path
 }
 
-/** Starts the file with nothing around it: an empty folder, an empty home, no Bun, no node_modules. */
+/** Starts the file with nothing around it: an empty folder, an empty home, no programs (so no Bun), no node_modules. */
 function agent(name: string, home: string, args: readonly string[]): Program {
   const cwd = emptyFolder(`${name}-cwd`)
   // Were these read, the agent would fail: a stranger's folder configures nothing.
   writeFileSync(join(cwd, '.env'), 'GPUPOOL_LOG_LEVEL=nonsense\n')
   writeFileSync(join(cwd, 'bunfig.toml'), 'preload = ["./missing.ts"]\n')
   const env = {
-    PATH: '/usr/bin:/bin',
+    PATH: emptyFolder('no-programs'),
     HOME: home,
     GPUPOOL_AGENT_DIR: join(emptyFolder(`${name}-state`), 'agent'),
     GPUPOOL_AGENT_THREADS: '1',
@@ -86,6 +86,9 @@ const cacheOf = (home: string): string => join(home, '.cache', 'gpupool-agent')
 const packsIn = (cache: string): string[] =>
   readdirSync(cache).filter(name => /^(?:runtime|unfinished)-[^.]+$/.test(name))
 const ownPack = (): string => `runtime-${built.facts.runtimeManifestSha256.slice(0, 16)}`
+/** The kernel's word for it: the effective user of a process. */
+const userOf = (pid: number): number =>
+  Number(/^Uid:\s+\d+\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 const says = (text: string) => (line: string) => line.includes(text)
 
 test('from an empty folder with an empty home it joins, answers a chat, and unpacks once', async () => {
@@ -94,6 +97,8 @@ test('from an empty folder with an empty home it joins, answers a chat, and unpa
   const first = agent('first', home, ['run'])
   await first.line(event('online'))
   expect(first.output).toContain('engine unpacked')
+  if (uid !== null && process.platform === 'linux')
+    expect(userOf(first.pid), 'not as root').toBe(uid)
   expect(await cluster.ask('What is a GPU pool?')).toContain('GPU')
   expect(packsIn(cacheOf(home))).toEqual([ownPack()])
   await first.stop()
@@ -156,6 +161,10 @@ test('it says what it is', async () => {
   await version.line(says('commit'))
   expect(version.output).toContain('protocol  1')
   expect(version.output).toContain(`build     ${built.facts.target}`)
+
+  const licenses = Bun.spawnSync([built.path, 'licenses'], { env: {} }).stdout.toString()
+  for (const part of ['gpupool', 'Bun', 'llama.cpp', 'node-llama-cpp', 'pino'])
+    expect(licenses).toMatch(new RegExp(`^${part} \\S+ \\(`, 'm'))
 
   const probe = agent('probe', home, ['probe', '--json'])
   const inventory = JSON.parse(await probe.line(line => line.startsWith('{')))

@@ -19,8 +19,10 @@ function filesBelow(folder: string): string[] {
   })
 }
 
+/** A lock that programs write; and in a worktree .git is a file that names its place on this machine. */
+const notOurs: readonly string[] = ['bun.lock', '.git']
 const rootFiles = readdirSync(root, { withFileTypes: true })
-  .filter(entry => entry.isFile() && entry.name !== 'bun.lock')
+  .filter(entry => entry.isFile() && !notOurs.includes(entry.name))
   .map(entry => entry.name)
 const paths = [
   ...rootFiles,

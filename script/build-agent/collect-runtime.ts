@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire, isBuiltin } from 'node:module'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
+import { packageFolder } from './package-folder.ts'
+import { licenseFile } from './package-license.ts'
 import { root } from './root.ts'
 
 /** Path in the pack and the file's bytes. */
@@ -11,8 +13,8 @@ const engineData: readonly string[] = [
   'llama/binariesGithubRelease.json',
   'llama/llama.cpp.info.json',
 ]
-/** In packages of native libraries, what is of no use at run time. */
-const deadWeight = /(?:^|\/)(?:README\.md|.*\.d\.ts|.*\.map)$/
+/** In packages of native libraries, what is of no use at run time; `.exp` and `.lib` are what a linker on Windows reads. */
+const deadWeight = /(?:^|\/)(?:README\.md|.*\.d\.ts|.*\.map|.*\.exp|.*\.lib)$/
 
 /**
  * Everything that the worker needs at run time and nothing else: the worker in one file, the modules of node-llama-cpp
@@ -29,7 +31,7 @@ export async function collectRuntime(dir: string, workspace: string): Promise<Pa
   const packages = new Set(modules.map(packageOf))
   for (const folder of packages)
     for (const name of readdirSync(folder))
-      if (name === 'package.json' || /^licen[cs]e/i.test(name)) add(files, dir, join(folder, name))
+      if (name === 'package.json' || licenseFile.test(name)) add(files, dir, join(folder, name))
   const engine = [...packages].find(folder =>
     folder.endsWith(join('node_modules', 'node-llama-cpp')),
   )
@@ -122,10 +124,8 @@ function add(files: Map<string, Uint8Array>, dir: string, path: string): void {
 
 /** The folder of the package that a module belongs to. */
 function packageOf(path: string): string {
-  const marker = `node_modules${sep}`
-  const at = path.lastIndexOf(marker) + marker.length
-  const [scope = '', name = ''] = path.slice(at).split(sep)
-  const folder = path.slice(0, at) + (scope.startsWith('@') ? join(scope, name) : scope)
-  if (!existsSync(join(folder, 'package.json'))) throw new Error(`${path} is in no package`)
+  const folder = packageFolder(path, sep)
+  if (folder === null || !existsSync(join(folder, 'package.json')))
+    throw new Error(`${path} is in no package`)
   return folder
 }

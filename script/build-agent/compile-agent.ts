@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BuildFacts, CudaPin } from '../../src/agent/executable/build-facts.ts'
+import { executableLicenses, licensesName } from './collect-licenses.ts'
 import { collectRuntime } from './collect-runtime.ts'
 import { installPackages } from './install-packages.ts'
 import { makePack } from './make-pack.ts'
@@ -23,7 +24,9 @@ export async function compileAgent(request: CompileRequest): Promise<CompiledAge
   const { target, outDir, level, cuda } = request
   const workspace = `agent-${target.name}`
   const dir = await installPackages({ workspace, os: target.os, cpu: target.cpu })
-  const pack = await makePack(await collectRuntime(dir, workspace), level)
+  const runtime = await collectRuntime(dir, workspace)
+  const licenses = await executableLicenses(runtime)
+  const pack = await makePack(runtime, level)
   const facts: BuildFacts = {
     target: target.name,
     commit: gitCommit(),
@@ -35,12 +38,14 @@ export async function compileAgent(request: CompileRequest): Promise<CompiledAge
   }
   mkdirSync(outDir, { recursive: true })
   const archivePath = join(outDir, `.runtime-${target.name}.${process.pid}.tar.zst`)
+  const licensesPath = join(outDir, `.${licensesName}-${target.name}.${process.pid}.txt`)
   const path = join(outDir, target.fileName)
   try {
     writeFileSync(archivePath, pack.archive)
+    writeFileSync(licensesPath, licenses)
     await Bun.build({
-      entrypoints: [join(root, 'src', 'agent', 'executable', 'main.ts'), archivePath],
-      loader: { '.zst': 'file' },
+      entrypoints: [join(root, 'src', 'agent', 'executable', 'main.ts'), archivePath, licensesPath],
+      loader: { '.zst': 'file', '.txt': 'file' },
       define: { gpupoolBuildFacts: JSON.stringify(facts) },
       minify: { whitespace: true, syntax: true, identifiers: false },
       compile: {
@@ -56,7 +61,7 @@ export async function compileAgent(request: CompileRequest): Promise<CompiledAge
       },
     })
   } finally {
-    rmSync(archivePath, { force: true })
+    for (const path of [archivePath, licensesPath]) rmSync(path, { force: true })
   }
   if (target.name === 'darwin-x64') writeFileSync(path, stripSignature(readFileSync(path)))
   return { path, facts }

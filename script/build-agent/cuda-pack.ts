@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CudaPin } from '../../src/agent/executable/build-facts.ts'
+import { libraryLicenses, licensesName } from './collect-licenses.ts'
 import { collectLibraries } from './collect-runtime.ts'
 import { installPackages } from './install-packages.ts'
 import { makePack, sha256Hex } from './make-pack.ts'
@@ -21,7 +22,12 @@ export async function buildCudaPack(
     readFileSync(join(dir, 'native', cudaWorkspace, 'package.json'), 'utf8'),
   )
   const [version] = Object.values(manifest.dependencies)
-  const { archive, manifestSha256 } = await makePack(collectLibraries(dir), level)
+  const files = collectLibraries(dir)
+  const licenses = Buffer.from(libraryLicenses(files))
+  const { archive, manifestSha256 } = await makePack(
+    new Map([...files, [licensesName, licenses]]),
+    level,
+  )
   const fileName = `runtime-${name}-cuda-${String(version)}.tar.zst`
   mkdirSync(outDir, { recursive: true })
   writeAtomically(join(outDir, fileName), archive)

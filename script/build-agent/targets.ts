@@ -44,7 +44,7 @@ export const targets: readonly Target[] = [
     os: 'win32',
     cpu: 'x64',
     fileName: 'gpupool-agent-windows-x64.exe',
-    cudaWorkspace: null,
+    cudaWorkspace: 'windows-x64-cuda',
   },
   {
     name: 'darwin-arm64',

@@ -12,6 +12,7 @@ test.each<[string[], Command]>([
   [['leave', '--yes'], { name: 'leave', yes: true }],
   [['version'], { name: 'version' }],
   [['--version'], { name: 'version' }],
+  [['licenses'], { name: 'licenses' }],
   [['--help'], { name: 'help' }],
   [['run', '-h'], { name: 'help' }],
 ])('%p is understood', (argv, command) => {

@@ -13,6 +13,7 @@ export type Command =
   | { readonly name: 'leave'; readonly yes: boolean }
   | { readonly name: 'probe'; readonly json: boolean }
   | { readonly name: 'version' }
+  | { readonly name: 'licenses' }
   | { readonly name: 'help' }
 
 export type UsageProblem = { readonly problem: string }
@@ -25,6 +26,7 @@ export const usage = `gpupool-agent: contributes this machine to a gpupool
   leave [--yes]                               forget the pool; downloaded models stay
   probe [--json]                              what this machine has: devices, processor, memory
   version                                     print version, commit and protocol
+  licenses                                    print the licences of everything in this program
 
 Environment:
   GPUPOOL_AGENT_DIR         where identity and models are kept (default: the system's place for state)
@@ -43,6 +45,7 @@ const optionsOf: Readonly<Record<Command['name'], ParseArgsOptionsConfig>> = {
   leave: { yes: { type: 'boolean' } },
   probe: { json: { type: 'boolean' } },
   version: {},
+  licenses: {},
   help: {},
 }
 

@@ -12,6 +12,7 @@ import { parseCommandLine, usage, type Command } from './command-line.ts'
 import type { EngineSurroundings, PreparedEngine, PrepareEngine } from './engine/prepare-engine.ts'
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
+import { embeddedFile } from './executable/embedded-file.ts'
 import { formatInventory } from './inventory-text.ts'
 import { judgeDevice } from './judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
@@ -52,6 +53,8 @@ async function perform(
     case 'version':
       process.stdout.write(formatVersion(buildFacts))
       return exitOk
+    case 'licenses':
+      return await licenses()
     case 'join':
       return await join(command, dir)
     case 'run':
@@ -174,6 +177,21 @@ async function probe(json: boolean): Promise<number> {
       ? `${JSON.stringify({ ...inventory, problems, judgements })}\n`
       : formatInventory(inventory, problems, judgements),
   )
+  return exitOk
+}
+
+async function licenses(): Promise<number> {
+  const texts = embeddedFile('.txt')
+  if (texts === null)
+    return fail(
+      'the executable prints them; in a checkout each package in node_modules has its own',
+    )
+  try {
+    await Bun.write(Bun.stdout, texts)
+  } catch (error) {
+    // Whoever pages through them need not read to the end.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+  }
   return exitOk
 }
 

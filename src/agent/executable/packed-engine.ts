@@ -1,12 +1,13 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { PrepareEngine } from '../engine/prepare-engine.ts'
+import type { EngineSurroundings, PrepareEngine } from '../engine/prepare-engine.ts'
 import { createStartLlamaEngine, workerEnvironment } from '../engine/llama-engine.ts'
 import { createStartMeasuring } from '../engine/measuring.ts'
 import type { BuildFacts } from './build-facts.ts'
 import { cachePlaces } from './cache-places.ts'
 import { chooseEngine, wantsCuda, type CudaState } from './choose-engine.ts'
+import { cudaRuntimeMissing, findCudaRuntime } from './cuda-runtime.ts'
 import { cudaPin, openCudaPack } from './fetch-cuda.ts'
 import { PackCache, usableCacheDir, type OpenPack } from './pack-cache.ts'
 
@@ -18,13 +19,17 @@ const vulkanLoaders: readonly string[] = [
   `${process.env['SystemRoot'] ?? 'C:\\Windows'}\\System32\\vulkan-1.dll`,
 ]
 
+type PreparedCuda =
+  | { readonly state: 'ready'; readonly pack: OpenPack }
+  | Exclude<CudaState, { readonly state: 'ready' }>
+
 /**
  * The engine of the executable: its worker and libraries are unpacked once into the cache, and the worker is this same
  * file, run as Bun.
  */
 export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
   return async surroundings => {
-    const { stateDir, enrolment, inventory, timers, log, signal } = surroundings
+    const { stateDir, inventory, timers, log } = surroundings
     const { platform, arch, env: environment } = process
     const places = cachePlaces({ environment, platform, home: homedir(), stateDir })
     const place = await usableCacheDir(places)
@@ -39,25 +44,9 @@ export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
     if (opened.outcome !== 'ready') log.info({ folder: opened.dir }, `engine ${opened.outcome}`)
 
     const { gpus } = await inventory
-    let cuda: OpenPack | null = null
-    let state: CudaState = { state: 'not_built' }
-    if (facts.cuda !== null && wantsCuda({ platform, arch, gpus })) {
-      const { identity, caPem } = enrolment
-      const deps = {
-        cache,
-        cacheDir: place.dir,
-        origin: identity.origin,
-        caPem,
-        timers,
-        log,
-        signal,
-      }
-      const fetched = await openCudaPack(facts.cuda, deps)
-      if ('dir' in fetched) cuda = fetched
-      state = 'dir' in fetched ? { state: 'ready' } : { state: 'failed', reason: fetched.problem }
-    }
+    const cuda = await preparedCuda(facts, cache, place.dir, surroundings)
     const vulkanLoader = vulkanLoaders.some(existsSync)
-    const choice = chooseEngine({ platform, arch, gpus, cuda: state, vulkanLoader })
+    const choice = chooseEngine({ platform, arch, gpus, cuda, vulkanLoader })
     if (choice.word !== null) log.warn(choice.word)
     log.info({ best: choice.build }, 'engine ready')
     // Also when they are of no use now: a driver that does not answer today may answer tomorrow.
@@ -71,7 +60,7 @@ export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
         BUN_BE_BUN: '1',
         // The cache is verified; Bun's own cache of transpiled files in the home directory is not.
         BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0',
-        ...(cuda !== null && { NODE_PATH: join(cuda.dir, 'node_modules') }),
+        ...(cuda.state === 'ready' && { NODE_PATH: join(cuda.pack.dir, 'node_modules') }),
       },
       after: (ms: number, callback: () => void) => timers.after(ms, callback),
     }
@@ -82,3 +71,25 @@ export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
     }
   }
 }
+
+/** The CUDA libraries, where the machine has a use for them. */
+async function preparedCuda(
+  { cuda }: BuildFacts,
+  cache: PackCache,
+  cacheDir: string,
+  { enrolment, inventory, timers, log, signal }: EngineSurroundings,
+): Promise<PreparedCuda> {
+  const { platform, arch, env: environment } = process
+  const { gpus } = await inventory
+  if (cuda === null || !wantsCuda({ platform, arch, gpus })) return { state: 'not_built' }
+  const runtime = findCudaRuntime({ platform, environment, exists: existsSync, list: namesIn })
+  if (runtime === null) return { state: 'failed', reason: cudaRuntimeMissing }
+  const { identity, caPem } = enrolment
+  const { origin } = identity
+  const deps = { cache, cacheDir, origin, caPem, timers, log, signal }
+  const pack = await openCudaPack(cuda, deps)
+  return 'dir' in pack ? { state: 'ready', pack } : { state: 'failed', reason: pack.problem }
+}
+
+const namesIn = (folder: string): readonly string[] =>
+  existsSync(folder) ? readdirSync(folder) : []
