@@ -35,7 +35,9 @@ export class Catalogue {
   loadMessage(model: ModelFacts, instanceId: InstanceId): ServerMessage | undefined {
     const record = this.#byName.get(model.name)
     if (record === undefined) return undefined
-    const { manifest, source, contextTokens, slots } = record
+    const { manifest: whole, source, contextTokens, slots } = record
+    // The agent reads the shape from the file itself.
+    const { shape: _, ...manifest } = whole
     // An agent on the server's own machine reads the file where it lies; any other fetches it from the server.
     const download = { kind: 'url', url: `/models/${manifest.sha256}` } as const
     const sources = source.kind === 'path' ? [source, download] : [source]

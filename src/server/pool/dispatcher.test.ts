@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
-import { enrolled, inventory, model } from '../../../test/support/store-fixtures.ts'
+import { enrolled, inventory, model, shape } from '../../../test/support/store-fixtures.ts'
 import type { ChatJob } from '../../protocol/chat-job.ts'
 import { newJobId, type AgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
@@ -167,6 +167,17 @@ test('a request loads the model, runs, and ends with usage from the store', asyn
   })
   expect(await database.store.usage()).toMatchObject([{ completionTokens: 2 }])
   expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 0, slotsBusy: 0 })
+})
+
+test('the order to load leaves the shape out: the agent reads it from the file', async () => {
+  const { manifest } = model('tiny')
+  await database.store.removeModel('tiny')
+  await database.store.addModel(model('tiny', { manifest: { ...manifest, shape } }))
+  await pool.poolAdmin.catalogueChanged()
+  const agent = await connect('a')
+  ask()
+  expect(agent.sent.find(message => message.type === 'load')).toMatchObject({ manifest })
+  expect(JSON.stringify(agent.sent)).not.toContain('shape')
 })
 
 test('what another agent says about a stream that is not its own is ignored', async () => {

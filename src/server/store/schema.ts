@@ -103,7 +103,7 @@ export const models = pgTable(
   'models',
   {
     name: safeVarchar('name', { charactersMax: 128 }).primaryKey(),
-    /** Whole, so that a new fact about a model needs no migration. */
+    /** Whole, so that a new fact about a model (its shape, for example) needs no migration; old rows lack it. */
     manifest: document<ModelManifest>('manifest').notNull(),
     source: document<ModelSource>('source').notNull(),
     contextTokens: integer('context_tokens').notNull(),
