@@ -73,7 +73,9 @@ test('a file that arrives after its instance was unloaded starts nothing, also w
   expect(started).toEqual([])
   searches[1]?.end({ path: '/new.gguf' })
   await settled()
-  expect(started).toEqual([{ modelPath: '/new.gguf', contextTokens: 64, slots: 1, threads: 1 }])
+  expect(started).toEqual([
+    { modelPath: '/new.gguf', contextTokens: 64, slots: 1, threads: 1, withoutGpu: false },
+  ])
 })
 
 test('an unloaded model is reported when its engine is gone', async () => {

@@ -124,7 +124,8 @@ export class InstanceHost {
     if ('path' in found) {
       const { path } = found
       const availableBytes = this.#deps.availableBytes()
-      const neededBytes = this.#deps.hasGpu ? null : needWithoutGpuBytes(path, load)
+      const usesGpu = this.#deps.hasGpu && load.withoutGpu !== true
+      const neededBytes = usesGpu ? null : needWithoutGpuBytes(path, load)
       this.#handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }

@@ -113,7 +113,7 @@ describe('loading', () => {
     expect(commands[1]).toEqual({
       type: 'start_engine',
       engine: 1,
-      model: { modelPath: '/m.gguf', contextTokens: 256, slots: 2 },
+      model: { modelPath: '/m.gguf', contextTokens: 256, slots: 2, withoutGpu: false },
     })
     expect(bench.word(1, ready)).toEqual([
       {

@@ -187,8 +187,8 @@ export class Instances {
   #start(instance: Instance, path: string): Commands {
     const engine = ++this.#engines
     instance.phase = { name: 'starting', engine, path, progress: null }
-    const { contextTokens, slots } = instance.load
-    const model = { modelPath: path, contextTokens, slots }
+    const { contextTokens, slots, withoutGpu = false } = instance.load
+    const model = { modelPath: path, contextTokens, slots, withoutGpu }
     return [report(instance), { type: 'start_engine', engine, model }]
   }
 

@@ -1,9 +1,8 @@
 import { readGgufHeader } from '../models/gguf-header.ts'
 import { memoryNeed } from '../models/memory-need.ts'
-import { defaultCacheTypes } from '../models/memory-need-request.ts'
 import { modelShape } from '../models/model-shape.ts'
+import { servingRequest } from '../models/serving-need.ts'
 import type { Load } from '../protocol/server-message.ts'
-import { batchTokensMax } from './worker/batch-tokens.ts'
 
 /**
  * Main memory that a worker takes for a model on a machine without a GPU, read from the file's header: weights, cache
@@ -15,15 +14,6 @@ export function needWithoutGpuBytes(path: string, load: Load): number | null {
   if (typeof header === 'string') return null
   const shape = modelShape(header)
   if (typeof shape === 'string') return null
-  const contextTokens = Math.min(load.contextTokens, load.manifest.contextTokensTrained)
-  const need = memoryNeed({
-    shape,
-    contextTokensPerSlot: contextTokens,
-    slots: load.slots,
-    batchTokens: Math.min(batchTokensMax, contextTokens * load.slots),
-    cacheTypes: defaultCacheTypes,
-    flashAttention: true,
-    gpuLayers: null,
-  })
+  const need = memoryNeed({ ...servingRequest(shape, load), gpuLayers: null })
   return typeof need === 'string' ? null : need.cpu.totalBytes + need.workerBytes
 }

@@ -14,7 +14,7 @@ import type { EngineSurroundings, PrepareEngine } from './engine/prepare-engine.
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
 import { formatInventory } from './inventory-text.ts'
-import { judgeDevice } from './judge-device.ts'
+import { judgeDevice } from '../capability/judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'

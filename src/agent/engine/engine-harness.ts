@@ -9,6 +9,7 @@ export const demoModel: EngineModel = {
   contextTokens: 1024,
   slots: 4,
   threads: 1,
+  withoutGpu: false,
 }
 
 /** A greedy job with one user message, changed as wanted. */

@@ -10,6 +10,8 @@ export type EngineModel = {
   readonly slots: number
   /** Threads of inference. More than there are free cores is a cliff, so this is never left to a default. */
   readonly threads: number
+  /** Main memory and the processor alone, whatever GPU there is. */
+  readonly withoutGpu: boolean
 }
 
 export type EngineJob = {

@@ -1,9 +1,9 @@
 import type { LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
 import { ggufFacts, tokenizerFacts } from '../../models/gguf-facts.ts'
 import { readGgufHeader } from '../../models/gguf-header.ts'
+import { batchTokensMax } from '../../models/serving-need.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineModel } from '../engine/engine.ts'
-import { batchTokensMax } from './batch-tokens.ts'
 import { createBatchStrategy } from './batch-strategy.ts'
 import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
 import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
@@ -56,7 +56,7 @@ export async function loadModel(
 type StartedEngine = Pick<LoadedModel, 'sequences' | 'activity'> & { readonly model: LlamaModel }
 
 async function startEngine(
-  { modelPath, contextTokens, slots, threads }: EngineModel,
+  { modelPath, contextTokens, slots, threads, withoutGpu }: EngineModel,
   onProgress: (progress: number) => void,
 ): Promise<StartedEngine | Failure> {
   // Imported late: the agent must hear of a file that is no model without waiting for the library.
@@ -64,7 +64,7 @@ async function startEngine(
   const activity = { sequences: 0 }
   try {
     const llama = await getLlama({
-      gpu: 'auto',
+      gpu: withoutGpu ? false : 'auto',
       build: 'never',
       skipDownload: true,
       progressLogs: false,

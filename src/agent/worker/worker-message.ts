@@ -16,6 +16,7 @@ export const WorkerRequestSchema = Type.Union([
     contextTokens: Type.Integer({ minimum: 16 }),
     slots: Type.Integer({ minimum: 1 }),
     threads: Type.Integer({ minimum: 1 }),
+    withoutGpu: Type.Boolean(),
   }),
   Type.Object({
     type: Type.Literal('run'),

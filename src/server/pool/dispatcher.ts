@@ -106,7 +106,16 @@ export class Dispatcher implements Inference {
     const { inventory, instances } = hello
     const { id: agentId, adminState, reliability } = record
     // First the news, then the losses: what is placed meanwhile must know the agent's slots as they are now.
-    this.schedule({ type: 'agent_up', agentId, inventory, adminState, reliability, instances })
+    const health = null
+    this.schedule({
+      type: 'agent_up',
+      agentId,
+      inventory,
+      adminState,
+      reliability,
+      health,
+      instances,
+    })
     this.#lose(agentId, lost)
   }
 
@@ -212,8 +221,8 @@ export class Dispatcher implements Inference {
         return
       }
       case 'load': {
-        const { agentId, instanceId, model } = command
-        const load = catalogue.loadMessage(model, instanceId)
+        const { agentId, instanceId, model, withoutGpu } = command
+        const load = catalogue.loadMessage(model, instanceId, withoutGpu)
         if (load !== undefined) agents.send(agentId, load)
         else this.#cannotLoad(agentId, instanceId, model.sha256)
         return

@@ -1,6 +1,5 @@
 import { expect, test } from 'bun:test'
 import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
-import { formatInventory } from './inventory-text.ts'
 import { judgeDevice } from './judge-device.ts'
 
 const gpu = (change: Partial<GpuInventory>): GpuInventory => ({
@@ -45,11 +44,4 @@ test('a card that nobody knows has a score from what could be read, and no inven
   const unknown = judge({ vendor: 'other', name: 'Frobnicator 9000', computeCapability: null })
   expect(Number.isFinite(unknown.score)).toBe(true)
   expect(unknown.explanation).not.toMatch(/NaN|undefined|null/)
-})
-
-test('the table for people shows both', () => {
-  const inventory = machine(gpu({}))
-  const text = formatInventory(inventory, [], [judge()])
-  expect(text).toContain('may serve   yes')
-  expect(text).toMatch(/score {7}\d+\.\d = /)
 })
