@@ -6,6 +6,7 @@ import type { AdminState, AgentRecord, Store } from '../store/store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import type { HealthWatch } from './health-watch.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 import type { Clock } from '../../clock.ts'
 
@@ -15,6 +16,7 @@ export type PoolAdminDeps = {
   readonly registry: RegistryWriter
   readonly dispatcher: Dispatcher
   readonly agents: ConnectedAgents
+  readonly health: HealthWatch
   readonly catalogue: Catalogue
   readonly createJoinLink: PoolAdmin['createJoinLink']
 }
@@ -75,6 +77,8 @@ async function setAdminState(
   deps.dispatcher.schedule({ type: 'admin_state', agentId: id, adminState: state })
   if (state === 'revoked') deps.agents.revoke(id)
   else deps.agents.pardon(id)
+  // Who gives it work again has looked into what was wrong with it.
+  if (state === 'active') deps.health.forgiveErrors(id, deps.clock.now())
   if (state === 'draining' || state === 'active')
     deps.agents.send(id, { type: 'drain', resume: state === 'active' })
   deps.registry.history({
