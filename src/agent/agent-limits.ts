@@ -29,8 +29,6 @@ export const agentLimits = {
   /** Devices are read this often; a reading older than the second figure is called unknown. */
   readingsIntervalMs: 10_000,
   readingsAgeMaxMs: 60_000,
-  /** A device above this is reported as degraded for heat (specification 5.3). */
-  gpuTemperatureCriticalC: 95,
   /** Answers of the enrolment listener. */
   enrolmentAnswerBytesMax: 64 * 1024,
   enrolmentTimeoutMs: 30_000,

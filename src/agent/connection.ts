@@ -100,6 +100,11 @@ export class Connection {
         return this.#woke(now)
       case 'say':
         return this.#state.name === 'online' ? [{ type: 'send', message: event.message }] : nothing
+      case 'heartbeat_now':
+        // The next one is due an interval after this one.
+        return this.#state.name === 'online'
+          ? this.#heartbeat({ ...this.#state, heartbeatDueAt: now }, now)
+          : nothing
       case 'stop':
         return this.#stop('the agent stops', null)
     }

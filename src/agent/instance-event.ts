@@ -24,6 +24,8 @@ export type InstanceEvent =
   | { readonly type: 'engine'; readonly engine: number; readonly word: EngineWord }
   /** An engine that was told to close is gone. */
   | { readonly type: 'engine_closed'; readonly engine: number }
+  /** Whether a GPU is too hot to work, and why; null: it is not. */
+  | { readonly type: 'heat'; readonly refusal: string | null }
   | { readonly type: 'connected'; readonly draining: boolean }
   | { readonly type: 'disconnected' }
 

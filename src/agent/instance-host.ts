@@ -61,6 +61,11 @@ export class InstanceHost {
     this.#handle({ type: 'order', order, availableBytes })
   }
 
+  /** @param refusal why the GPUs may not work now; null: they may */
+  heat(refusal: string | null): void {
+    this.#handle({ type: 'heat', refusal })
+  }
+
   connected(draining: boolean): void {
     this.#handle({ type: 'connected', draining })
   }

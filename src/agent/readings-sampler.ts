@@ -13,14 +13,23 @@ export class ReadingsSampler {
   readonly #probe: GpuProbe
   readonly #clock: Clock
   readonly #timers: Timers
+  readonly #onReadings: (readings: readonly GpuReading[]) => void
   #sample: { readings: readonly GpuReading[]; takenAt: number }
   #cancelTimer: () => void = () => {}
   #stopped = false
 
-  constructor(probe: GpuProbe, gpus: readonly GpuInventory[], clock: Clock, timers: Timers) {
+  /** @param onReadings hears every reading, after it is the newest */
+  constructor(
+    probe: GpuProbe,
+    gpus: readonly GpuInventory[],
+    clock: Clock,
+    timers: Timers,
+    onReadings: (readings: readonly GpuReading[]) => void = () => {},
+  ) {
     this.#probe = probe
     this.#clock = clock
     this.#timers = timers
+    this.#onReadings = onReadings
     this.#sample = { readings: gpus.map(gpu => unknownReading(gpu.id)), takenAt: clock.now() }
   }
 
@@ -34,6 +43,7 @@ export class ReadingsSampler {
     const readings = await this.#probe.readings()
     this.#sample = { readings, takenAt: this.#clock.now() }
     if (this.#stopped) return
+    this.#onReadings(readings)
     this.#cancelTimer = this.#timers.after(agentLimits.readingsIntervalMs, () => void this.start())
   }
 

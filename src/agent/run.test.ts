@@ -4,14 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { systemClock, wallClock, type Clock } from '../clock.ts'
+import { unknownReading } from '../gpu/probe.ts'
 import type { AgentMessage } from '../protocol/agent-message.ts'
 import { decodeFromAgent, encodeServerMessage, type Refusal } from '../protocol/codec.ts'
+import type { GpuInventory } from '../protocol/gpu.ts'
 import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
 import type { Load, ServerMessage } from '../protocol/server-message.ts'
 import { encodeTokenFrame, type TokenFrame } from '../protocol/token-frame.ts'
 import { generateAgentKey } from './agent-keys.ts'
+import { agentLimits } from './agent-limits.ts'
 import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
 import type { Engine, EngineEvent, EngineJob } from './engine/engine.ts'
+import { Inbox } from './inbox-for-tests.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { startAgent, type Announcement, type RunningAgent } from './run.ts'
 import { prepareStateDir } from './state-dir.ts'
@@ -19,29 +23,6 @@ import { processTimers, type Timers } from './timers.ts'
 
 type Said = AgentMessage | TokenFrame | Refusal
 type Socket = Bun.ServerWebSocket<undefined>
-
-/** Things that arrive one after the other and can be waited for. */
-class Inbox<Item> {
-  readonly #items: Item[] = []
-  #wake = () => {}
-
-  put(item: Item): void {
-    this.#items.push(item)
-    this.#wake()
-  }
-  async next(): Promise<Item> {
-    while (this.#items.length === 0) await new Promise<void>(resolve => (this.#wake = resolve))
-    return this.#items.shift()!
-  }
-  /** The next one of a type; others before it are thrown away. */
-  async until<Type extends string>(type: Type): Promise<Extract<Item, { readonly type: Type }>> {
-    for (;;) {
-      const item = await this.next()
-      if (Reflect.get(item as object, 'type') === type)
-        return item as Extract<Item, { readonly type: Type }>
-    }
-  }
-}
 
 /** A server that speaks the protocol over TLS: it challenges by itself, the test says the rest. */
 class TestServer {
@@ -129,11 +110,18 @@ let dir = ''
 let agents: RunningAgent[] = []
 let engines = new Inbox<FakeEngine>()
 let announcements = new Inbox<Announcement>()
+/** The one device's temperature, and the next look at it. */
+let temperatureC = 50
+let readAgain = () => {}
 /** The wait before the second attempt (1 s less 30 %) is skipped by moving the clock; other timers are the process's. */
 let skippedMs = 0
 const clock: Clock = { now: () => systemClock.now() + skippedMs }
 const timers: Timers = {
   after(ms, callback) {
+    if (ms === agentLimits.readingsIntervalMs) {
+      readAgain = callback
+      return () => {}
+    }
     if (ms < 600 || ms > 700) return processTimers.after(ms, callback)
     skippedMs += ms
     return processTimers.after(0, callback)
@@ -161,7 +149,7 @@ afterEach(async () => {
 const modelPath = join(import.meta.dir, 'run.test.ts')
 const agentId = newAgentId()
 
-async function start(): Promise<RunningAgent> {
+async function start(gpus: readonly GpuInventory[] = []): Promise<RunningAgent> {
   const agent = await startAgent({
     dir,
     enrolment: {
@@ -183,9 +171,13 @@ async function start(): Promise<RunningAgent> {
       arch: 'x64',
       memoryTotalMb: 16_000,
       cpu: { name: 'cpu', physicalCores: 2, logicalCores: 2, features: [] },
-      gpus: [],
+      gpus: [...gpus],
     },
-    probe: { inventory: async () => ({ gpus: [], problems: [] }), readings: async () => [] },
+    probe: {
+      inventory: async () => ({ gpus, problems: [] }),
+      readings: async () =>
+        gpus.map(({ id }) => ({ ...unknownReading(id), temperature_c: temperatureC })),
+    },
     startEngine: (_, onEvent) => {
       const engine = new FakeEngine(onEvent)
       engines.put(engine)
@@ -241,8 +233,8 @@ const assignOf = (load: Load, stream: number): ServerMessage => ({
 })
 
 /** Online, one model ready. */
-async function loaded() {
-  await start()
+async function loaded(gpus: readonly GpuInventory[] = []) {
+  await start(gpus)
   const session = await server.admit()
   const load = await loadOf()
   session.send(load)
@@ -255,6 +247,41 @@ async function loaded() {
 }
 
 describe('a running agent', () => {
+  test('whose GPU gets too hot says so at once, then gives its work back, until it has cooled', async () => {
+    temperatureC = 50
+    const card: GpuInventory = {
+      id: 'GPU-1',
+      vendor: 'nvidia',
+      kind: 'discrete',
+      name: 'card',
+      vramTotalMb: 8_192,
+      driverVersion: null,
+      computeCapability: null,
+      pciBusId: null,
+      source: 'test',
+    }
+    const { session, load, engine } = await loaded([card])
+    session.send(assignOf(load, 1))
+    await engine.jobs.next()
+    temperatureC = 96
+    readAgain()
+    expect(await server.said.until('heartbeat')).toMatchObject({
+      status: 'degraded',
+      reason: 'thermal',
+      gpu_state: { temperature_c: 96 },
+    })
+    const failed = { stream: 1, error: { code: 'overheated' } }
+    expect(await server.said.until('failed')).toMatchObject(failed)
+    expect(await engine.cancelled.next()).toEqual({ stream: 1, attempt: 0 })
+    session.send(assignOf(load, 2))
+    expect(await server.said.until('failed')).toMatchObject({ stream: 2 })
+    temperatureC = 84
+    readAgain()
+    expect(await server.said.until('heartbeat')).toMatchObject({ status: 'available' })
+    session.send(assignOf(load, 3))
+    expect((await engine.jobs.next()).stream).toBe(3)
+  })
+
   test('introduces itself, comes online, says so, and sends a heartbeat at once', async () => {
     await start()
     const { hello } = await server.admit()

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { readMemory } from '../gpu/machine.ts'
 import type { GpuProbe } from '../gpu/probe.ts'
 import { encodeAgentMessage } from '../protocol/codec.ts'
-import type { Inventory } from '../protocol/gpu.ts'
+import type { GpuReading, Inventory } from '../protocol/gpu.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
 import { Connection } from './connection.ts'
@@ -20,6 +20,7 @@ import { SleepWatch } from './sleep-watch.ts'
 import { software } from './software.ts'
 import { modelsDirOf, type Enrolment } from './state-dir.ts'
 import { chooseThreads } from './threads.ts'
+import { ThermalGuard } from './thermal-guard.ts'
 import type { Timers } from './timers.ts'
 import { Transport } from './transport.ts'
 
@@ -70,6 +71,7 @@ class Agent implements RunningAgent {
   readonly #transport: Transport
   readonly #host: InstanceHost
   readonly #sampler: ReadingsSampler
+  readonly #thermalGuard = new ThermalGuard()
   readonly #sleepWatch: SleepWatch
   readonly #startedAt: number
   readonly #ended = Promise.withResolvers<number>()
@@ -86,7 +88,9 @@ class Agent implements RunningAgent {
     this.#startedAt = clock.now()
     this.#server = `wss://${new URL(identity.origin).hostname}:${identity.controlPort}`
     this.#sleepWatch = new SleepWatch(wallClock.now(), clock.now())
-    this.#sampler = new ReadingsSampler(deps.probe, deps.inventory.gpus, clock, timers)
+    this.#sampler = new ReadingsSampler(deps.probe, deps.inventory.gpus, clock, timers, readings =>
+      this.#watchHeat(readings),
+    )
     this.#transport = new Transport({
       url: `${this.#server}/agent`,
       caPem,
@@ -148,6 +152,15 @@ class Agent implements RunningAgent {
     if (dueAt === null) return
     const { clock, timers } = this.#deps
     this.#cancelTick = timers.after(dueAt - clock.now(), () => this.#handle({ type: 'tick' }))
+  }
+
+  /** The server hears of the heat before it hears of the work that ends with it, so that it sends none back here. */
+  #watchHeat(readings: readonly GpuReading[]): void {
+    const refused = this.#thermalGuard.refusal
+    if (!this.#thermalGuard.observe(readings)) return
+    this.#handle({ type: 'heartbeat_now' })
+    const { refusal } = this.#thermalGuard
+    if (refusal !== refused) this.#host.heat(refusal)
   }
 
   #watchSleep(): void {
@@ -225,6 +238,7 @@ class Agent implements RunningAgent {
       draining: this.#host.draining,
       held: this.#host.held,
       readings: this.#sampler.readings,
+      heat: this.#thermalGuard.level,
     })
     this.#transport.send(encodeAgentMessage(heartbeat))
   }
