@@ -56,6 +56,11 @@ export class Scheduler {
     return this.#fleet.agents.values()
   }
 
+  /** The catalogue; for display. */
+  models(): Iterable<ModelFacts> {
+    return this.#models.values()
+  }
+
   modelName(sha256: string): string | undefined {
     return this.#namesBySha256.get(sha256)
   }

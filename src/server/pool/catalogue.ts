@@ -50,7 +50,8 @@ export class Catalogue {
   }
 }
 
-function factsOf({ manifest, contextTokens, slots }: ModelRecord): ModelFacts {
+/** What placement needs of a model. */
+export function factsOf({ manifest, contextTokens, slots }: ModelRecord): ModelFacts {
   const { name, sha256, sizeBytes, contextTokensTrained, shape = null } = manifest
   // No agent gives a slot more than the model was trained for.
   const contextTokensServed = Math.min(contextTokens, contextTokensTrained)

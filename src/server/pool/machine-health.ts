@@ -1,4 +1,9 @@
-import { errorRateMax, errorTally, observeOutcome } from '../../capability/error-window.ts'
+import {
+  errorRateMax,
+  errorTally,
+  observeOutcome,
+  type ErrorTally,
+} from '../../capability/error-window.ts'
 import {
   cooledTemperatureC,
   criticalTemperatureC,
@@ -96,6 +101,11 @@ export class MachineHealth {
   judge(gpu: GpuInventory, now: Instant): DeviceJudgement {
     const history = { thermal: this.#thermal(gpu.id), errors: this.#record.errors }
     return judgeDevice(this.#inventory, gpu, now, history)
+  }
+
+  /** Inferences of the last 24 h and how many failed. */
+  errors(now: Instant): ErrorTally {
+    return errorTally(this.#record.errors, now)
   }
 
   thermalEvents(gpuId: string, now: Instant): number {

@@ -3,6 +3,7 @@ import { newInstanceId, type AgentId } from '../../protocol/ids.ts'
 import type { Agent } from '../../scheduler/fleet.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../pool-admin.ts'
 import type { AdminState, AgentRecord, Store } from '../store/store.ts'
+import { agentOverview } from './agent-overview.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { Dispatcher } from './dispatcher.ts'
@@ -24,7 +25,15 @@ export type PoolAdminDeps = {
 /** What operators see and do: the store's record beside what the running pool believes. */
 export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
   const { store, dispatcher, agents, catalogue } = deps
-  const overview = (record: AgentRecord): AgentOverview => ({ record, live: live(deps, record.id) })
+  const overview = (record: AgentRecord): AgentOverview =>
+    agentOverview({
+      record,
+      live: live(deps, record.id),
+      inventory: dispatcher.scheduler.agent(record.id)?.inventory ?? record.capabilities,
+      health: deps.health.of(record, deps.clock.now()),
+      models: dispatcher.scheduler.models(),
+      now: deps.clock.now(),
+    })
   return {
     listAgents: async () => (await store.listAgents()).map(overview),
     getAgent: async id => {
