@@ -71,7 +71,7 @@ function readingText({ reading }: Device): string {
     vram_used_mb === null ? null : `${vram_used_mb} MB used`,
     utilization_pct === null ? null : `${utilization_pct} % busy`,
     power_w === null ? null : `${power_w} W`,
-    throttle_reasons?.length ? `throttled: ${throttle_reasons.join(', ')}` : null,
+    throttle_reasons?.length ? `clocks held back: ${throttle_reasons.join(', ')}` : null,
   ].filter(fact => fact !== null)
   return facts.length === 0 ? 'its driver says nothing' : facts.join(', ')
 }

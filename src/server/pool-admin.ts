@@ -1,17 +1,21 @@
 import type { ErrorTally } from '../capability/error-window.ts'
 import type { DeviceJudgement } from '../capability/judge-device.ts'
+import type { Instant } from '../clock.ts'
 import type { InstanceState, Heartbeat } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { GpuInventory, GpuReading, Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId } from '../protocol/ids.ts'
 import type { Fit } from '../scheduler/capacity.ts'
-import type { AdminState, AgentRecord } from './store/store.ts'
+import type { AdminState, AgentRecord, AgentStatus } from './store/store.ts'
 
 /** What is believed about an agent right now, beside what the store keeps. */
 export type AgentLive = {
   readonly connected: boolean
   /** green: may get work; yellow: late, no new work; red: gone, its work has moved. */
   readonly liveness: 'green' | 'yellow' | 'red'
+  /** As of now; the record's is written behind. Null: this process has not seen the agent lately. */
+  readonly status: AgentStatus | null
+  readonly lastHeartbeatAt: Instant | null
   readonly softwareVersion: string | null
   readonly lastHeartbeat: Omit<Heartbeat, 'type' | 'sequence' | 'agent_id'> | null
   readonly activeRequests: number

@@ -31,6 +31,8 @@ export class StaticPool implements PoolAdmin {
   live: AgentLive = {
     connected: false,
     liveness: 'red',
+    status: null,
+    lastHeartbeatAt: null,
     softwareVersion: null,
     lastHeartbeat: null,
     activeRequests: 0,

@@ -59,11 +59,18 @@ export class Cluster {
   }
 
   /** Enrols a machine through a real join link and starts its agent; resolves when it is online. */
-  async addAgent(name: string): Promise<Program> {
+  async addAgent(
+    name: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Program> {
     const { link } = await this.admin<{ link: string }>('POST', '/admin/join-links', {
       autoApprove: true,
     })
-    const env = { GPUPOOL_AGENT_DIR: join(this.folder, name), GPUPOOL_AGENT_THREADS: '1' }
+    const env = {
+      GPUPOOL_AGENT_DIR: join(this.folder, name),
+      GPUPOOL_AGENT_THREADS: '1',
+      ...environment,
+    }
     const join_ = new Program(
       `${name}: join`,
       ['src/agent/main.ts', 'join', link, '--name', name],

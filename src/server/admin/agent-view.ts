@@ -121,14 +121,15 @@ export type AgentDetails = typeof AgentDetails.static
 
 const isoTime = (at: Instant): string => new Date(at).toISOString()
 
-export function toAgentView({ record, live, devices, health }: AgentOverview): AgentView {
-  const { stopped, slowed } = health
+export function toAgentView(overview: AgentOverview): AgentView {
+  const { record, live, devices } = overview
+  const { stopped, slowed } = overview.health
+  const lastHeartbeatAt = live.lastHeartbeatAt ?? record.lastHeartbeatAt
   return {
     id: record.id,
     name: record.name,
     adminState: record.adminState,
-    // Kept apart from health everywhere else, and put together only here, for show.
-    status: record.status === 'online' && (slowed || stopped !== null) ? 'degraded' : record.status,
+    status: statusOf(overview),
     connected: live.connected,
     liveness: live.liveness,
     health: { stopped, slowed },
@@ -138,10 +139,16 @@ export function toAgentView({ record, live, devices, health }: AgentOverview): A
     devices: devices.map(toDeviceView),
     softwareVersion: live.softwareVersion,
     enrolledAt: isoTime(record.enrolledAt),
-    lastHeartbeatAt: record.lastHeartbeatAt === null ? null : isoTime(record.lastHeartbeatAt),
+    lastHeartbeatAt: lastHeartbeatAt === null ? null : isoTime(lastHeartbeatAt),
     activeRequests: live.activeRequests,
     instances: [...live.instances],
   }
+}
+
+/** Liveness and health are kept apart everywhere else, and put together only here, for show. */
+function statusOf({ record, live, health }: AgentOverview): string {
+  const status = live.status ?? record.status
+  return status === 'online' && (health.slowed || health.stopped !== null) ? 'degraded' : status
 }
 
 export const toAgentDetails = (

@@ -1,3 +1,4 @@
+import type { Heartbeat } from '../../protocol/agent-message.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import { newInstanceId, type AgentId } from '../../protocol/ids.ts'
 import type { Agent } from '../../scheduler/fleet.ts'
@@ -136,11 +137,19 @@ function live({ dispatcher, agents }: PoolAdminDeps, id: AgentId): AgentLive {
   return {
     connected: connected !== undefined,
     liveness: believed?.standing.liveness ?? 'red',
+    status: believed?.standing.status ?? null,
+    lastHeartbeatAt: believed?.lastHeartbeatAt ?? null,
     softwareVersion: connected?.softwareVersion ?? null,
-    lastHeartbeat: connected?.lastHeartbeat ?? null,
+    lastHeartbeat: heartbeatOf(connected?.lastHeartbeat ?? null),
     activeRequests: believed?.leaseCount ?? 0,
     instances: believed === undefined ? [] : instancesOf(believed, dispatcher),
   }
+}
+
+function heartbeatOf(heartbeat: Heartbeat | null): AgentLive['lastHeartbeat'] {
+  if (heartbeat === null) return null
+  const { type: _type, sequence: _sequence, agent_id: _agent, ...said } = heartbeat
+  return said
 }
 
 function instancesOf(agent: Readonly<Agent>, { scheduler }: Dispatcher): AgentLive['instances'] {
