@@ -32,6 +32,8 @@ export type Fit = {
  */
 export class Capacity {
   readonly devices: readonly Device[]
+  /** There are GPUs and none of them may serve: models must be loaded without them. */
+  readonly mustNotUseGpu: boolean
   readonly #memoryMb: number
   /** By the catalogue's object, like `ModelNeeds`. */
   readonly #fits = new WeakMap<ModelFacts, Fit>()
@@ -42,11 +44,8 @@ export class Capacity {
     this.devices = inventory.gpus
       .map(gpu => deviceOf(inventory, gpu, unfit[gpu.id]))
       .sort((a, b) => b.score - a.score)
-  }
-
-  /** There are GPUs and none of them may serve: models must be loaded without them. */
-  get mustNotUseGpu(): boolean {
-    return this.devices.length > 0 && this.devices.every(device => device.refusal !== null)
+    this.mustNotUseGpu =
+      this.devices.length > 0 && this.devices.every(device => device.refusal !== null)
   }
 
   fit(model: ModelFacts): Fit {

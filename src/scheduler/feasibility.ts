@@ -21,7 +21,6 @@ const predicates: readonly Predicate[] = [
   isPunctual,
   isHealthy,
   loadedItBefore,
-  hasItWhereItMay,
   canHold,
 ]
 
@@ -75,17 +74,17 @@ function isHealthy({ agent }: Question): Obstacle | null {
   return agent.health.stopped
 }
 
-/** What was loaded on a GPU stays there; a GPU that may not serve any more gets no new work for it. */
-function hasItWhereItMay({ agent, model, fleet }: Question): Obstacle | null {
+/**
+ * An agent that holds the model has proved that it fits; else the figures of its inventory decide. What was loaded on a
+ * GPU stays there, and a GPU that may not serve any more gets no new work for it.
+ */
+function canHold({ agent, model, fleet }: Question): Obstacle | null {
   const instance = fleet.instanceOf(agent, model)
-  if (instance === undefined || !isStranded(agent, instance)) return null
+  if (instance === undefined) {
+    const { kind, reason } = agent.capacity.fit(model)
+    return kind === 'none' ? lasting(reason) : null
+  }
+  if (!isStranded(agent, instance)) return null
   const reasons = agent.capacity.devices.map(({ gpu, refusal }) => `${gpu.name}: ${refusal}`)
   return lasting(`holds it on a device that may not serve: ${reasons.join('; ')}`)
-}
-
-/** An agent that holds the model has proved that it fits; else the figures of its inventory decide. */
-function canHold({ agent, model, fleet }: Question): Obstacle | null {
-  if (fleet.instanceOf(agent, model) !== undefined) return null
-  const { kind, reason } = agent.capacity.fit(model)
-  return kind === 'none' ? lasting(reason) : null
 }

@@ -10,8 +10,9 @@ export type Candidate = {
   readonly avoided: boolean
   /** How it holds, or would hold, the model; see `fitRank`. */
   readonly fitRank: number
-  /** Of the device that the model lies on; 0 to 100. */
-  readonly score: number
+  /** Of the score of the device that the model lies on, and of the agent's reliability: in steps, see below. */
+  readonly scoreSteps: number
+  readonly reliabilitySteps: number
 }
 
 export function candidateOf(
@@ -27,7 +28,8 @@ export function candidateOf(
     instance,
     avoided,
     fitRank: withoutGpu ? fitRanks.cpu : fitRanks[fit.kind],
-    score: withoutGpu ? 0 : (fit.device?.score ?? 0),
+    scoreSteps: withoutGpu ? 0 : steps(fit.device?.score ?? 0, scoreStep),
+    reliabilitySteps: steps(agent.reliability, reliabilityStep),
   }
 }
 
@@ -50,8 +52,8 @@ export function compareCandidates(a: Candidate, b: Candidate): number {
     readiness(a.instance) - readiness(b.instance) ||
     a.fitRank - b.fitRank ||
     Number(a.agent.health.slowed) - Number(b.agent.health.slowed) ||
-    step(b.score, scoreStep) - step(a.score, scoreStep) ||
-    step(b.agent.reliability, reliabilityStep) - step(a.agent.reliability, reliabilityStep) ||
+    b.scoreSteps - a.scoreSteps ||
+    b.reliabilitySteps - a.reliabilitySteps ||
     load(a) - load(b) ||
     (a.agent.latencyMs ?? unknownLatencyMs) - (b.agent.latencyMs ?? unknownLatencyMs) ||
     (a.agent.id < b.agent.id ? -1 : 1)
@@ -64,7 +66,7 @@ const scoreStep = 10
 const reliabilityStep = 0.2
 
 /** Steps from 0, so that being equal is transitive. The nudge keeps 0.6 from falling into the step below. */
-const step = (value: number, size: number): number => Math.floor(value / size + 1e-9)
+const steps = (value: number, size: number): number => Math.floor(value / size + 1e-9)
 
 /** An agent whose latency was never measured ranks behind a near one and before a slow one. */
 const unknownLatencyMs = 100

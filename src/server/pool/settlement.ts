@@ -37,8 +37,8 @@ export type SettlementDeps = {
 export class Settlement {
   readonly #deps: SettlementDeps
   readonly #pending = new Set<Promise<void>>()
-  /** Agents that failed a job which has not ended yet. */
-  readonly #faults = new Map<JobId, AgentId[]>()
+  /** Agents that failed a job which has not ended yet; one that failed it twice counts once. */
+  readonly #faults = new Map<JobId, Set<AgentId>>()
 
   constructor(deps: SettlementDeps) {
     this.#deps = deps
@@ -90,8 +90,8 @@ export class Settlement {
     this.#rate(agentId, error)
     if (!isOwnFault(error.code)) return
     const faults = this.#faults.get(jobId)
-    if (faults === undefined) this.#faults.set(jobId, [agentId])
-    else faults.push(agentId)
+    if (faults === undefined) this.#faults.set(jobId, new Set([agentId]))
+    else faults.add(agentId)
   }
 
   /**
@@ -99,9 +99,9 @@ export class Settlement {
    * itself than about them.
    */
   #tellOutcomes(jobId: JobId, completedBy: AgentId | null): void {
-    const faults = this.#faults.get(jobId) ?? []
+    const faults = this.#faults.get(jobId) ?? new Set()
     this.#faults.delete(jobId)
-    const isPoisonous = completedBy === null && new Set(faults).size > 1
+    const isPoisonous = completedBy === null && faults.size > 1
     if (!isPoisonous) for (const agentId of faults) this.#deps.onOutcome(agentId, false)
     if (completedBy !== null) this.#deps.onOutcome(completedBy, true)
   }
