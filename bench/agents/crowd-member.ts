@@ -59,6 +59,7 @@ export class CrowdMember {
       draining: false,
       held: [],
       readings,
+      heat: 'normal',
     })
     this.#socket?.send(encodeAgentMessage(heartbeat))
   }

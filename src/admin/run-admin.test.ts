@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { adminKey, testApi, type TestApi } from '../../test/support/api.ts'
 import { emptyDatabase } from '../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../test/support/pglite.ts'
-import { enrolled, minuteMs, model, request } from '../../test/support/store-fixtures.ts'
+import { gpu, inventoryOf } from '../../test/support/scheduler-pool.ts'
+import { enrolled, minuteMs, model, request, shape } from '../../test/support/store-fixtures.ts'
 import { runAdmin } from './run-admin.ts'
 
 let database: TestStore
@@ -98,7 +99,7 @@ describe('agents', () => {
   test('are named by id, by its beginning or by name', async () => {
     const { id } = await enrolled(database.store, { name: 'den' })
     for (const what of [id, id.slice(0, 6), 'den']) {
-      expect(JSON.parse((await admin(`agents show ${what}`)).out).id).toBe(id)
+      expect(JSON.parse((await admin(`agents show ${what} --json`)).out).id).toBe(id)
       expect((await admin(`agents drain ${what}`)).note).toBe('den is draining.\n')
       expect((await admin(`agents resume ${what}`)).note).toBe('den is active.\n')
     }
@@ -110,6 +111,33 @@ describe('agents', () => {
     })
     expect(await admin(`agents revoke ${id}`)).toMatchObject({ code: 0, note: 'den is revoked.\n' })
     expect((await admin(`agents approve ${id}`)).note).toContain("den is revoked; 'approve' is for")
+  })
+
+  test('are shown with their devices, whether those may serve, and what they can hold', async () => {
+    const old = gpu({ id: 'GPU-2', name: 'NVIDIA GeForce GTX 1080', computeCapability: '6.1' })
+    const capabilities = { ...inventoryOf([gpu(), old], 32_768), hostname: 'evil\u001b[2J' }
+    await enrolled(database.store, { name: 'den', capabilities })
+    const { manifest } = model('small')
+    await database.store.addModel(model('small', { manifest: { ...manifest, shape } }))
+    await database.store.addModel(
+      model('huge', { manifest: { ...manifest, name: 'huge', sizeBytes: 70e9 } }),
+    )
+    const { out } = await admin('agents show den')
+    for (const text of [
+      /device +NVIDIA L4 \(GPU-1\), driver 570.124.06/,
+      /may serve +yes/,
+      /may serve +no: compute capability 6.1, needed 7.0/,
+      /0 thermal events in 24 h/,
+      /score +52.5 = .*estimated from 300 GB\/s/,
+      /model +small: fits \(whole on NVIDIA L4\)/,
+      /model +huge: no \(does not fit main memory: 32768 MB, needed \d+ MB; .*23034 MB, needed/,
+      /0 of 0 inferences failed/,
+    ])
+      expect(out).toMatch(text)
+    expect(out).not.toContain('\u001b')
+    const listed = (await admin('agents ls')).out
+    tableFits(listed)
+    expect(listed).toContain('L4 22G')
   })
 
   test('fit a terminal, and their owners cannot steer it', async () => {

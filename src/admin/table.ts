@@ -2,7 +2,7 @@ const widthMax = 80
 const gap = '  '
 
 /** Text from the pool (a machine's name, for example) is written by others; it must not steer the terminal. */
-const withoutControls = (text: string): string =>
+export const withoutControls = (text: string): string =>
   text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, '?')
 
 /**

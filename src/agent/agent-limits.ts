@@ -49,8 +49,6 @@ export const agentLimits = {
   calibrationRecheckMs: 600_000,
   /** Devices remembered: those of all machines that this state directory was ever on. */
   calibrationsRememberedMax: 128,
-  /** A device above this is reported as degraded for heat (specification 5.3). */
-  gpuTemperatureCriticalC: 95,
   /** Answers of the enrolment listener. */
   enrolmentAnswerBytesMax: 64 * 1024,
   enrolmentTimeoutMs: 30_000,

@@ -20,6 +20,8 @@ export type ConnectionEvent =
   | { readonly type: 'woke' }
   /** The agent wants to tell the server something; it is dropped while there is no connection. */
   | { readonly type: 'say'; readonly message: AgentMessage }
+  /** What a heartbeat says has changed so much that the server should know at once; dropped like `say`. */
+  | { readonly type: 'heartbeat_now' }
   /** The agent ends. */
   | { readonly type: 'stop' }
 

@@ -133,6 +133,20 @@ describe('while online', () => {
     expect(bench.now).toBe(start + 60_000)
   })
 
+  test('a heartbeat can go out at once, and the next one follows an interval later', () => {
+    const bench = new Bench()
+    expect(bench.handle({ type: 'heartbeat_now' })).toEqual([])
+    bench.open().greet()
+    bench.receive({ type: 'heartbeat_ack', sequence: 1 })
+    bench.now += 10_000
+    const now = bench.now
+    expect(bench.handle({ type: 'heartbeat_now' })).toMatchObject([
+      { type: 'send_heartbeat', sequence: 2 },
+    ])
+    expect(bench.tick()).toMatchObject([{ type: 'send_heartbeat', sequence: 3 }])
+    expect(bench.now).toBe(now + 30_000)
+  })
+
   test('a heartbeat that went out late does not move the ones after it', () => {
     const bench = new Bench().open().greet()
     const start = bench.now

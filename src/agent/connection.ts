@@ -108,6 +108,11 @@ export class Connection {
         return this.#woke(now)
       case 'say':
         return this.#say(event.message)
+      case 'heartbeat_now':
+        // The next one is due an interval after this one.
+        return this.#state.name === 'online'
+          ? this.#heartbeat({ ...this.#state, heartbeatDueAt: now }, now)
+          : nothing
       case 'stop':
         return this.#stop('the agent stops', null)
     }

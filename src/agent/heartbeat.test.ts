@@ -51,6 +51,7 @@ const facts: HeartbeatFacts = {
   draining: false,
   held: [ready(1)],
   readings: [reading],
+  heat: 'normal',
 }
 
 test('a heartbeat has the fields of the specification and passes the protocol', () => {
@@ -75,7 +76,8 @@ test.each<[string, Partial<HeartbeatFacts>, object]>([
   ['nothing loaded', { held: [], readings: [] }, { status: 'available', current_load: 0 }],
   ['every slot taken', { held: [ready(2), ready(2)] }, { status: 'busy', current_load: 1 }],
   ['one of two models full', { held: [ready(2), ready(0)] }, { status: 'available' }],
-  ['too hot', { readings: [{ ...reading, temperature_c: 96 }] }, { reason: 'thermal' }],
+  ['too hot', { heat: 'critical' }, { reason: 'thermal' }],
+  ['throttled by heat', { heat: 'throttled' }, { reason: 'thermal' }],
   ['a worker that keeps dying', { held: [crashed()] }, { reason: 'worker_crashes' }],
   ['draining', { draining: true, held: [ready(2)] }, { status: 'draining' }],
   ['no GPU', { readings: [] }, { gpu_state: null, gpus: [] }],

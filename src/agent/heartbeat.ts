@@ -1,3 +1,4 @@
+import type { HeatLevel } from '../capability/heat-level.ts'
 import type { Instant } from '../clock.ts'
 import type { Heartbeat } from '../protocol/agent-message.ts'
 import type { GpuReading } from '../protocol/gpu.ts'
@@ -14,6 +15,7 @@ export type HeartbeatFacts = {
   readonly draining: boolean
   readonly held: readonly Instance[]
   readonly readings: readonly GpuReading[]
+  readonly heat: HeatLevel
 }
 
 /** What the agent says about itself every interval: specification 1.5. */
@@ -66,10 +68,8 @@ function statusOf(
 }
 
 /** Why this machine is in a worse state than its free slots say; null: it is not. */
-function degradation({ readings, held }: HeartbeatFacts): string | null {
-  const tooHot = (reading: GpuReading) =>
-    reading.temperature_c !== null && reading.temperature_c > agentLimits.gpuTemperatureCriticalC
-  if (readings.some(tooHot)) return 'thermal'
+function degradation({ heat, held }: HeartbeatFacts): string | null {
+  if (heat !== 'normal') return 'thermal'
   const crashing = held.some(
     ({ phase, deaths }) => phase.name === 'failed' && deaths.length > agentLimits.workerDeathsMax,
   )

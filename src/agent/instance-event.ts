@@ -3,7 +3,7 @@ import type { Failure } from '../protocol/errors.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { Order } from './connection-event.ts'
-import type { EngineEvent, EngineJob, EngineModel } from './engine/engine.ts'
+import type { EngineEvent, EngineJob, WantedModel } from './engine/engine.ts'
 
 /** What an engine says, but for token frames: those go straight to the socket. */
 export type EngineWord = Exclude<EngineEvent, { type: 'token_frame' }>
@@ -24,6 +24,8 @@ export type InstanceEvent =
   | { readonly type: 'engine'; readonly engine: number; readonly word: EngineWord }
   /** An engine that was told to close is gone. */
   | { readonly type: 'engine_closed'; readonly engine: number }
+  /** Whether a GPU is too hot to work, and why; null: it is not. */
+  | { readonly type: 'heat'; readonly refusal: string | null }
   | { readonly type: 'connected'; readonly draining: boolean }
   | { readonly type: 'disconnected' }
 
@@ -34,7 +36,7 @@ export type InstanceCommand =
       readonly type: 'start_engine'
       readonly engine: number
       /** The host adds what depends on the moment. */
-      readonly model: Omit<EngineModel, 'threads' | 'gpuLayers'>
+      readonly model: WantedModel
     }
   | { readonly type: 'close_engine'; readonly engine: number }
   | { readonly type: 'run_job'; readonly engine: number; readonly job: EngineJob }

@@ -4,7 +4,7 @@ import type { AgentMessage, Hello } from '../protocol/agent-message.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { Order } from './connection-event.ts'
-import type { Engine, EngineEvent, EngineModel, StartEngine } from './engine/engine.ts'
+import type { Engine, EngineEvent, WantedModel, StartEngine } from './engine/engine.ts'
 import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
 import { instanceStatus, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
@@ -75,6 +75,11 @@ export class InstanceHost {
     this.#handle({ type: 'order', order, availableBytes })
   }
 
+  /** @param refusal why the GPUs may not work now; null: they may */
+  heat(refusal: string | null): void {
+    this.#handle({ type: 'heat', refusal })
+  }
+
   connected(draining: boolean): void {
     this.#handle({ type: 'connected', draining })
   }
@@ -112,7 +117,8 @@ export class InstanceHost {
   }
 
   /** What the GPUs have for one more model. */
-  #gpuMemory(): GpuMemory {
+  #gpuMemory(withoutGpu: boolean): GpuMemory {
+    if (withoutGpu) return { state: 'unwanted' }
     const gpu = this.#deps.gpuMemory()
     if (gpu.state !== 'known') return gpu
     const taken = [...this.#gpuBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
@@ -161,15 +167,17 @@ export class InstanceHost {
     if ('path' in found) {
       const { path } = found
       const availableBytes = this.#deps.availableBytes()
-      const { mainBytes: neededBytes } = planLoad(path, load, this.#gpuMemory())
+      const { withoutGpu = false } = load
+      const plan = planLoad(path, load, this.#gpuMemory(withoutGpu))
+      const neededBytes = plan.mainBytes
       this.#handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }
 
-  #start(number: number, model: Omit<EngineModel, 'threads' | 'gpuLayers'>): void {
+  #start(number: number, { withoutGpu, ...model }: WantedModel): void {
     const { log, startEngine, chooseThreads, sendFrame } = this.#deps
     const threads = chooseThreads()
-    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, this.#gpuMemory())
+    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, this.#gpuMemory(withoutGpu))
     this.#gpuBytes.set(number, gpuBytes)
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'token_frame') {

@@ -35,6 +35,8 @@ export class Instances {
   readonly #closing = new Map<number, Load>()
   #engines = 0
   #draining = false
+  /** Why the GPUs may not work now. */
+  #tooHot: string | null = null
 
   get draining(): boolean {
     return this.#draining
@@ -59,6 +61,8 @@ export class Instances {
         return this.#engineWord(event.engine, event.word, now)
       case 'engine_closed':
         return this.#engineClosed(event.engine)
+      case 'heat':
+        return this.#heat(event.refusal)
       case 'connected':
         this.#draining = event.draining
         return this.held.map(report)
@@ -134,6 +138,8 @@ export class Instances {
     if (this.#draining) return refuse('this agent takes no new work')
     if (instance.phase.name === 'failed')
       return refuse(`the model could not be loaded: ${instance.phase.error.message}`)
+    if (this.#tooHot !== null && usesGpu(instance))
+      return [fail(assign, { code: 'overheated', message: this.#tooHot })]
     const isKnown = this.held.some(
       held => held.running.has(jobKey(assign)) || held.waiting.some(isJob(jobKey(assign))),
     )
@@ -142,6 +148,21 @@ export class Instances {
       return refuse(`${instance.waiting.length} jobs wait for this model already`)
     instance.waiting.push(assign)
     return this.#dispatch(instance)
+  }
+
+  /** Heat that the GPUs' work makes ends with that work; the pool has it go on elsewhere. */
+  #heat(refusal: string | null): Commands {
+    this.#tooHot = refusal
+    if (refusal === null) return [log('info', 'the GPU has cooled down; work goes on')]
+    const ended = this.held.filter(usesGpu).flatMap(instance => {
+      const engine = engineOf(instance)
+      const cancelled: Commands =
+        engine === undefined
+          ? []
+          : [...instance.running.values()].map(job => ({ type: 'cancel_job', engine, ...job }))
+      return [...cancelled, ...this.#failJobs(instance, { code: 'overheated', message: refusal })]
+    })
+    return [log('warn', refusal), ...ended]
   }
 
   /** Gives waiting jobs to free slots. */
@@ -187,8 +208,8 @@ export class Instances {
   #start(instance: Instance, path: string): Commands {
     const engine = ++this.#engines
     instance.phase = { name: 'starting', engine, path, progress: null }
-    const { contextTokens, slots } = instance.load
-    const model = { modelPath: path, contextTokens, slots }
+    const { contextTokens, slots, withoutGpu = false } = instance.load
+    const model = { modelPath: path, contextTokens, slots, withoutGpu }
     return [report(instance), { type: 'start_engine', engine, model }]
   }
 
@@ -291,6 +312,8 @@ export class Instances {
       : jobs.map(job => ({ type: 'cancel_job', engine, ...job }) as const)
   }
 }
+
+const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
 
 const isJob = (key: number) => (assign: Assign) => jobKey(assign) === key
 

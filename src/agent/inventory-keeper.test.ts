@@ -25,6 +25,7 @@ function keeperOf(probe: GpuProbe, gpus: readonly GpuInventory[]) {
   const keeper = new InventoryKeeper({
     inventory: machine(gpus),
     probe,
+    onReadings: () => {},
     clock: { now: () => now },
     timers: {
       after: (ms, callback) => {

@@ -13,6 +13,8 @@ export type InventoryKeeperDeps = {
   readonly clock: Clock
   readonly timers: Timers
   readonly log: Logger
+  /** Hears every reading of the devices. */
+  readonly onReadings: (readings: readonly GpuReading[]) => void
   /** The devices that are there have changed; `current` is the new inventory. */
   readonly onChange: (inventory: Inventory) => void
 }
@@ -54,7 +56,8 @@ export class InventoryKeeper {
   }
 
   async #take(readings: readonly GpuReading[]): Promise<void> {
-    const { probe, clock, log, onChange } = this.#deps
+    const { probe, clock, log, onReadings, onChange } = this.#deps
+    onReadings(readings)
     if (!this.#presence.take(readings, clock.now())) return
     const { gpus, problems } = await probe.inventory()
     const before = this.#current

@@ -1,5 +1,5 @@
 import type { Inventory } from '../protocol/gpu.ts'
-import type { DeviceJudgement } from './judge-device.ts'
+import type { DeviceJudgement } from '../capability/judge-device.ts'
 
 /** The answer of `probe` for people. */
 export function formatInventory(

@@ -33,6 +33,7 @@ beforeAll(async () => {
           apiKey: 'gpt_agt_secret',
           controlPort: self.port,
           adminState: 'active',
+          notes: ['card: its driver is bad'],
         })
       return self.upgrade(request) ? undefined : new Response('', { status: 404 })
     },
@@ -144,6 +145,7 @@ describe('the command line', () => {
 
   test('joins, runs once per state directory, shows its status, stops on a signal, and leaves', async () => {
     expect(await agent('join', link, '--name', 'desk')).toMatchObject({
+      stderr: expect.stringContaining('note: card: its driver is bad\n'),
       exitCode: 0,
       stdout: expect.stringContaining(`as "desk" (${agentId})`),
     })

@@ -1,14 +1,14 @@
 import { readGgufHeader } from '../models/gguf-header.ts'
 import { layersThatFit, memoryNeed } from '../models/memory-need.ts'
-import { defaultCacheTypes } from '../models/memory-need-request.ts'
 import { modelShape } from '../models/model-shape.ts'
+import { servingRequest } from '../models/serving-need.ts'
 import { limits } from '../protocol/limits.ts'
 import type { EngineModel } from './engine/engine.ts'
-import { batchTokensMax } from './worker/batch-tokens.ts'
 
-/** Memory that the GPUs have for one more model. `unified`: it is main memory. */
+/** Memory that the GPUs have for one more model. `unified`: it is main memory. `unwanted`: none is to be used. */
 export type GpuMemory =
-  { readonly state: 'none' | 'unknown' } | (KnownGpuMemory & { readonly state: 'known' })
+  | { readonly state: 'none' | 'unknown' | 'unwanted' }
+  | (KnownGpuMemory & { readonly state: 'known' })
 type KnownGpuMemory = { readonly bytes: number; readonly unified: boolean }
 
 /** How a model is to be loaded, and what it takes then. */
@@ -21,6 +21,8 @@ export type LoadPlan = {
 
 /** The engine decides. */
 const undecided: LoadPlan = { gpuLayers: 'auto', mainBytes: null, gpuBytes: 0 }
+/** Nothing is known of the model, but the GPU is out of the question. */
+const undecidedWithoutGpu: LoadPlan = { ...undecided, gpuLayers: null }
 
 /**
  * Decides by the file's header and what was measured of the GPUs how many layers lie there. Where the architecture or
@@ -31,26 +33,18 @@ export function planLoad(
   { contextTokens, slots }: Pick<EngineModel, 'contextTokens' | 'slots'>,
   gpu: GpuMemory,
 ): LoadPlan {
-  if (gpu.state === 'unknown') return undecided
+  const fallback = gpu.state === 'unwanted' ? undecidedWithoutGpu : undecided
+  if (gpu.state === 'unknown') return fallback
   const header = readGgufHeader(path)
-  if (typeof header === 'string') return undecided
+  if (typeof header === 'string') return fallback
   const shape = modelShape(header)
-  if (typeof shape === 'string') return undecided
-  const trained = shape.contextTokensTrained
-  const contextTokensPerSlot = trained > 0 ? Math.min(contextTokens, trained) : contextTokens
-  const request = {
-    shape,
-    contextTokensPerSlot,
-    slots,
-    batchTokens: Math.min(batchTokensMax, contextTokensPerSlot * slots),
-    cacheTypes: defaultCacheTypes,
-    flashAttention: true,
-  }
+  if (typeof shape === 'string') return fallback
+  const request = servingRequest(shape, { contextTokens, slots })
   const headroomBytes = limits.memoryHeadroomMb * 1024 ** 2
   const gpuLayers =
     gpu.state === 'known' ? layersThatFit(request, Math.max(0, gpu.bytes - headroomBytes)) : null
   const need = memoryNeed({ ...request, gpuLayers })
-  if (typeof need === 'string') return undecided
+  if (typeof need === 'string') return fallback
   const gpuBytes = need.gpu.totalBytes
   const mainBytes = need.cpu.totalBytes + need.workerBytes
   const isUnified = gpu.state === 'known' && gpu.unified

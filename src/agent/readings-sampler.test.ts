@@ -32,17 +32,22 @@ function bench(gpus: readonly GpuInventory[]) {
       return () => void due.splice(due.indexOf(callback), 1)
     },
   }
-  const sampler = new ReadingsSampler(probe, gpus, { now: () => time.now }, timers)
-  return { sampler, questions, due, time }
+  const heard: (readonly GpuReading[])[] = []
+  const clock = { now: () => time.now }
+  const sampler = new ReadingsSampler(probe, gpus, clock, timers, async all => {
+    heard.push(all)
+  })
+  return { sampler, questions, due, time, heard }
 }
 
 test('a device is unknown until its first reading, and again when its driver stops answering', async () => {
-  const { sampler, questions, due, time } = bench([gpu])
+  const { sampler, questions, due, time, heard } = bench([gpu])
   const first = sampler.start()
   expect(sampler.readings).toEqual([unknownReading('GPU-1')])
   questions.shift()?.([warm])
   await first
   expect(sampler.readings).toEqual([warm])
+  expect(heard).toEqual([[warm]])
   due.shift()?.()
   expect([questions.length, due.length]).toEqual([1, 0])
   time.now += agentLimits.readingsAgeMaxMs + 1

@@ -14,7 +14,7 @@ import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
 import { embeddedFile } from './executable/embedded-file.ts'
 import { formatInventory } from './inventory-text.ts'
-import { judgeDevice } from './judge-device.ts'
+import { judgeDevice } from '../capability/judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'
@@ -81,11 +81,10 @@ async function join(command: Extract<Command, { name: 'join' }>, dir: string): P
   const name = command.machineName ?? (os.hostname().slice(0, 128) || 'unnamed')
   const { region } = command
   const inventory = await readMachine(gpus)
-  for (const { driverNotes } of gpus.map(gpu => judgeDevice(inventory, gpu, systemClock.now())))
-    for (const note of driverNotes) process.stderr.write(`note: ${note}\n`)
   const enrolled = await enrol(link, { publicKey: agentPublicKey(key), name, region, inventory })
   if ('problem' in enrolled) return fail(enrolled.problem)
-  const { agentId, apiKey, controlPort, adminState } = enrolled.response
+  const { agentId, apiKey, controlPort, adminState, notes } = enrolled.response
+  for (const note of notes ?? ownNotes(inventory)) process.stderr.write(`note: ${note}\n`)
   const { origin, caFingerprint } = link
   const identity = { agentId, origin, controlPort, caFingerprint, apiKey, name, region }
   writeEnrolment(dir, identity, enrolled.caPem)
@@ -96,6 +95,10 @@ async function join(command: Extract<Command, { name: 'join' }>, dir: string): P
   )
   return exitOk
 }
+
+/** A server that sends no notes does not judge machines; then this side's judgement is all there is. */
+const ownNotes = (inventory: Inventory): readonly string[] =>
+  inventory.gpus.flatMap(gpu => judgeDevice(inventory, gpu, systemClock.now()).driverNotes)
 
 async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
   const threads = parseThreads(process.env['GPUPOOL_AGENT_THREADS'])

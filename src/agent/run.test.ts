@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { systemClock, wallClock, type Clock } from '../clock.ts'
+import { unknownReading } from '../gpu/probe.ts'
+import type { GpuInventory } from '../protocol/gpu.ts'
 import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
 import type { Load, ServerMessage } from '../protocol/server-message.ts'
 import { encodeTokenFrame } from '../protocol/token-frame.ts'
@@ -12,9 +14,10 @@ import { agentLimits } from './agent-limits.ts'
 import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
 import type { Engine, EngineEvent, EngineJob } from './engine/engine.ts'
 import type { MeasureOutcome } from './engine/measuring.ts'
+import { Inbox } from './inbox-for-tests.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { startAgent, type AgentDeps, type Announcement, type RunningAgent } from './run.ts'
-import { Inbox, TestServer } from './server-for-tests.ts'
+import { TestServer } from './server-for-tests.ts'
 import { prepareStateDir } from './state-dir.ts'
 import { processTimers, type Timers } from './timers.ts'
 
@@ -63,6 +66,9 @@ let dir = ''
 let agents: RunningAgent[] = []
 let engines = new Inbox<FakeEngine>()
 let announcements = new Inbox<Announcement>()
+/** The one device's temperature, and the next look at it. */
+let temperatureC = 50
+let readAgain = () => {}
 /**
  * The wait before the second attempt (1 s less 30 %) and the quiet before measuring are skipped by moving the clock;
  * other timers are the process's.
@@ -71,6 +77,10 @@ let skippedMs = 0
 const clock: Clock = { now: () => systemClock.now() + skippedMs }
 const timers: Timers = {
   after(ms, callback) {
+    if (ms === agentLimits.readingsIntervalMs) {
+      readAgain = callback
+      return () => {}
+    }
     const isRetry = ms >= 600 && ms <= 700
     const isQuiet = ms > 14_000 && ms <= agentLimits.calibrationQuietMs
     if (!isRetry && !isQuiet) return processTimers.after(ms, callback)
@@ -100,7 +110,9 @@ afterEach(async () => {
 const modelPath = join(import.meta.dir, 'run.test.ts')
 const agentId = newAgentId()
 
-async function start(calibration: AgentDeps['calibration'] = null): Promise<RunningAgent> {
+type Start = { calibration?: AgentDeps['calibration']; gpus?: readonly GpuInventory[] }
+
+async function start({ calibration = null, gpus = [] }: Start = {}): Promise<RunningAgent> {
   const agent = await startAgent({
     calibration,
     dir,
@@ -123,9 +135,13 @@ async function start(calibration: AgentDeps['calibration'] = null): Promise<Runn
       arch: 'x64',
       memoryTotalMb: 16_000,
       cpu: { name: 'cpu', physicalCores: 2, logicalCores: 2, features: [] },
-      gpus: [],
+      gpus: [...gpus],
     },
-    probe: { inventory: async () => ({ gpus: [], problems: [] }), readings: async () => [] },
+    probe: {
+      inventory: async () => ({ gpus, problems: [] }),
+      readings: async () =>
+        gpus.map(({ id }) => ({ ...unknownReading(id), temperature_c: temperatureC })),
+    },
     startEngine: (_, onEvent) => {
       const engine = new FakeEngine(onEvent)
       engines.put(engine)
@@ -181,9 +197,9 @@ const assignOf = (load: Load, stream: number): ServerMessage => ({
 })
 
 /** Online, one model ready. */
-async function loaded(features: string[] = []) {
-  await start()
-  const session = await server.admit('active', features)
+async function loaded(options: Start & { features?: string[] } = {}) {
+  await start(options)
+  const session = await server.admit('active', options.features ?? [])
   const load = await loadOf()
   session.send(load)
   const engine = await engines.next()
@@ -195,6 +211,41 @@ async function loaded(features: string[] = []) {
 }
 
 describe('a running agent', () => {
+  test('whose GPU gets too hot says so at once, then gives its work back, until it has cooled', async () => {
+    temperatureC = 50
+    const card: GpuInventory = {
+      id: 'GPU-1',
+      vendor: 'nvidia',
+      kind: 'discrete',
+      name: 'card',
+      vramTotalMb: 8_192,
+      driverVersion: null,
+      computeCapability: null,
+      pciBusId: null,
+      source: 'test',
+    }
+    const { session, load, engine } = await loaded({ gpus: [card] })
+    session.send(assignOf(load, 1))
+    await engine.jobs.next()
+    temperatureC = 96
+    readAgain()
+    expect(await server.said.until('heartbeat')).toMatchObject({
+      status: 'degraded',
+      reason: 'thermal',
+      gpu_state: { temperature_c: 96 },
+    })
+    const failed = { stream: 1, error: { code: 'overheated' } }
+    expect(await server.said.until('failed')).toMatchObject(failed)
+    expect(await engine.cancelled.next()).toEqual({ stream: 1, attempt: 0 })
+    session.send(assignOf(load, 2))
+    expect(await server.said.until('failed')).toMatchObject({ stream: 2 })
+    temperatureC = 84
+    readAgain()
+    expect(await server.said.until('heartbeat')).toMatchObject({ status: 'available' })
+    session.send(assignOf(load, 3))
+    expect((await engine.jobs.next()).stream).toBe(3)
+  })
+
   test('introduces itself, comes online, says so, and sends a heartbeat at once', async () => {
     await start()
     const { hello } = await server.admit()
@@ -240,7 +291,7 @@ describe('a running agent', () => {
   })
 
   test('sends frames that come together in one message to a server that takes it, before the end', async () => {
-    const { session, load, engine } = await loaded(['frames'])
+    const { session, load, engine } = await loaded({ features: ['frames'] })
     session.send(assignOf(load, 5))
     await engine.jobs.next()
     const bytes = (index: number) =>
@@ -288,7 +339,7 @@ describe('a running agent', () => {
 
   test('measures itself when nobody wants anything, and tells the server what came out', async () => {
     const measurings = new Inbox<FakeMeasuring>()
-    const agent = start(calibrationInto(measurings))
+    const agent = start({ calibration: calibrationInto(measurings) })
     const admitted = await server.admit('active', ['inventory'])
     await agent
     const measuring = await measurings.next()
@@ -310,7 +361,7 @@ describe('a running agent', () => {
 
   test('stops measuring when a model is to be loaded', async () => {
     const measurings = new Inbox<FakeMeasuring>()
-    const agent = start(calibrationInto(measurings))
+    const agent = start({ calibration: calibrationInto(measurings) })
     const { send } = await server.admit()
     await agent
     const measuring = await measurings.next()

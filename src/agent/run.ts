@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { readMemory } from '../gpu/machine.ts'
 import type { GpuProbe } from '../gpu/probe.ts'
 import { encodeAgentMessage } from '../protocol/codec.ts'
-import type { Inventory } from '../protocol/gpu.ts'
+import type { GpuReading, Inventory } from '../protocol/gpu.ts'
 import { Calibrator } from './calibration/calibrator.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
@@ -25,6 +25,7 @@ import { SleepWatch } from './sleep-watch.ts'
 import { software } from './software.ts'
 import { modelsDirOf, type Enrolment } from './state-dir.ts'
 import { chooseThreads } from './threads.ts'
+import { ThermalGuard } from './thermal-guard.ts'
 import type { Timers } from './timers.ts'
 import { Transport } from './transport.ts'
 
@@ -83,6 +84,7 @@ class Agent implements RunningAgent {
   readonly #keeper: InventoryKeeper
   readonly #calibrator: Calibrator | null
   readonly #cpuUse = new CpuUse()
+  readonly #thermalGuard = new ThermalGuard()
   readonly #sleepWatch: SleepWatch
   readonly #startedAt: number
   readonly #ended = Promise.withResolvers<number>()
@@ -104,6 +106,7 @@ class Agent implements RunningAgent {
     this.#sleepWatch = new SleepWatch(wallClock.now(), clock.now())
     this.#keeper = new InventoryKeeper({
       ...deps,
+      onReadings: readings => this.#watchHeat(readings),
       onChange: inventory => {
         this.#calibrator?.devices(inventory)
         this.#inventoryChanged()
@@ -179,6 +182,15 @@ class Agent implements RunningAgent {
     if (dueAt === null) return
     const { clock, timers } = this.#deps
     this.#cancelTick = timers.after(dueAt - clock.now(), () => this.#handle({ type: 'tick' }))
+  }
+
+  /** The server hears of the heat before it hears of the work that ends with it, so that it sends none back here. */
+  #watchHeat(readings: readonly GpuReading[]): void {
+    const refused = this.#thermalGuard.refusal
+    if (!this.#thermalGuard.observe(readings)) return
+    this.#handle({ type: 'heartbeat_now' })
+    const { refusal } = this.#thermalGuard
+    if (refusal !== refused) this.#host.heat(refusal)
   }
 
   #watchSleep(): void {
@@ -307,6 +319,7 @@ class Agent implements RunningAgent {
       draining: this.#host.draining,
       held: this.#host.held,
       readings: this.#keeper.readings,
+      heat: this.#thermalGuard.level,
     })
     this.#transport.send(encodeAgentMessage(heartbeat))
   }

@@ -2,35 +2,10 @@ import type { AgentMessage } from '../protocol/agent-message.ts'
 import { decodeFromAgent, encodeServerMessage, type Refusal } from '../protocol/codec.ts'
 import type { ServerMessage } from '../protocol/server-message.ts'
 import type { TokenFrames } from '../protocol/token-frames.ts'
+import { Inbox } from './inbox-for-tests.ts'
 
 type Said = AgentMessage | TokenFrames | Refusal
 type Socket = Bun.ServerWebSocket<undefined>
-
-/** Things that arrive one after the other and can be waited for. */
-export class Inbox<Item> {
-  readonly #items: Item[] = []
-  #wake = () => {}
-
-  put(item: Item): void {
-    this.#items.push(item)
-    this.#wake()
-  }
-  async next(): Promise<Item> {
-    for (;;) {
-      const item = this.#items.shift()
-      if (item !== undefined) return item
-      await new Promise<void>(resolve => (this.#wake = resolve))
-    }
-  }
-  /** The next one of a type; others before it are thrown away. */
-  async until<Type extends string>(type: Type): Promise<Extract<Item, { readonly type: Type }>> {
-    for (;;) {
-      const item = await this.next()
-      if (Reflect.get(item as object, 'type') === type)
-        return item as Extract<Item, { readonly type: Type }>
-    }
-  }
-}
 
 /** A server that speaks the protocol over TLS: it challenges by itself, the test says the rest. */
 export class TestServer {

@@ -4,6 +4,7 @@ import type { Failure } from '../protocol/errors.ts'
 import { ggufFacts } from './gguf-facts.ts'
 import { readGgufHeader } from './gguf-header.ts'
 import type { ModelManifest } from './manifest.ts'
+import { modelShape } from './model-shape.ts'
 
 export type ModelDescription = Omit<ModelManifest, 'name'>
 
@@ -19,6 +20,7 @@ export async function describeModel(path: string): Promise<ModelDescription | Fa
   if (typeof header === 'string') return invalid(path, header)
   const facts = ggufFacts(header)
   if (typeof facts === 'string') return invalid(path, facts)
+  const shape = modelShape(header)
   const sha256 = await fileSha256(path)
   if (typeof sha256 !== 'string') return sha256
   return {
@@ -28,6 +30,7 @@ export async function describeModel(path: string): Promise<ModelDescription | Fa
     quantisation: facts.quantisation,
     contextTokensTrained: facts.contextTokensTrained,
     chatTemplateSha256: facts.chatTemplateSha256,
+    shape: typeof shape === 'string' ? null : shape,
   }
 }
 

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { ModelShapeSchema } from './model-shape-schema.ts'
 
 /**
  * What a model name means, everywhere in the pool: the same name is the same weights, template and context.
@@ -18,6 +19,11 @@ export const ModelManifestSchema = Type.Object({
   contextTokensTrained: Type.Integer({ minimum: 1 }),
   /** SHA-256 of the chat template in the header; null when the file has none. */
   chatTemplateSha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
+  /**
+   * What memory it takes follows from this (`memoryNeed`). Absent for models that were added by an earlier version, null
+   * when the architecture is not known well enough: then only the file's size is known.
+   */
+  shape: Type.Optional(Type.Union([ModelShapeSchema, Type.Null()])),
 })
 export type ModelManifest = Static<typeof ModelManifestSchema>
 

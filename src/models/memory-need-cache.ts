@@ -1,6 +1,6 @@
 import { tensorTypes } from './gguf-types.ts'
 import type { MemoryRequest } from './memory-need-request.ts'
-import type { AttentionShape } from './model-shape-layers.ts'
+import type { AttentionShape } from './model-shape-schema.ts'
 
 /** llama.cpp rounds the cells of every cache up to this many. */
 export const cacheCells = { padding: 256 } as const

@@ -1,8 +1,6 @@
 import { batchOf, cacheBytes, cellsOf, isOnGpu } from './memory-need-cache.ts'
-import { embeddingOf } from './memory-need-weights.ts'
 import type { MemoryRequest } from './memory-need-request.ts'
-import type { AttentionShape, StateShape } from './model-shape-layers.ts'
-import type { LayerShape } from './model-shape.ts'
+import type { AttentionShape, LayerShape, StateShape } from './model-shape-schema.ts'
 
 /**
  * The buffers that the computation reuses from step to step: as large as the step that needs most. Which large tensors
@@ -78,15 +76,11 @@ function copiedBytes(request: MemoryRequest): readonly CopiedBytes[] {
   const { shape } = request
   const caches = cacheBytes(request)
   const largest = Array.from({ length: shape.layers.length + 1 }, () => ({ matrix: 0, experts: 0 }))
-  for (const tensor of shape.tensors) {
-    const layer = largest[tensor.layer]
-    if (layer === undefined || tensor.matrixRows === null) continue
-    const kind = tensor.ofExperts ? 'experts' : 'matrix'
-    layer[kind] = Math.max(layer[kind], tensor.bytes)
-  }
+  for (const { layer, matrixBytes, expertsBytes } of shape.weights)
+    if (layer >= 0 && layer < largest.length)
+      largest[layer] = { matrix: matrixBytes, experts: expertsBytes }
   const output = largest[shape.layers.length]
-  if (output !== undefined && shape.tiedEmbeddings)
-    output.matrix = embeddingOf(shape.tensors)?.bytes ?? 0
+  if (output !== undefined && shape.tiedEmbeddings) output.matrix = shape.embeddingTable?.bytes ?? 0
   return largest.map((weights, layer) => {
     if (isOnGpu(request, layer)) return nothingCopied
     const attends = (shape.layers[layer]?.attention ?? null) !== null

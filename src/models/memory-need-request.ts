@@ -1,5 +1,5 @@
 import { tensorTypes } from './gguf-types.ts'
-import type { ModelShape } from './model-shape.ts'
+import type { ModelShape } from './model-shape-schema.ts'
 
 /** How a model is to be loaded. */
 export type MemoryRequest = {

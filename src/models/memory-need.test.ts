@@ -2,8 +2,8 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { contextThatFits, layersThatFit, memoryNeed, type MemoryNeed } from './memory-need.ts'
 import { defaultCacheTypes, memoryLimits, type MemoryRequest } from './memory-need-request.ts'
-import type { AttentionShape, StateShape } from './model-shape-layers.ts'
-import type { LayerShape, ModelShape, PlacedTensor } from './model-shape.ts'
+import { embeddingTable, layerWeights, type PlacedTensor } from './layer-weights.ts'
+import type { AttentionShape, LayerShape, ModelShape, StateShape } from './model-shape-schema.ts'
 
 const mebibyte = 1024 ** 2
 
@@ -36,6 +36,11 @@ const tensor = (layer: number, bytes: number, offsetBytes: number, type = q8_0):
   ofExperts: false,
 })
 
+const loaded = (tensors: readonly PlacedTensor[]) => ({
+  weights: layerWeights(tensors),
+  embeddingTable: embeddingTable(tensors),
+})
+
 /** Input of 600, two layers of 1000, output of 700 bytes. */
 const shape: ModelShape = {
   architecture: 'llama',
@@ -47,7 +52,12 @@ const shape: ModelShape = {
   experts: 0,
   windowTokens: null,
   layers: [dense, dense],
-  tensors: [tensor(-1, 600, 0), tensor(2, 700, 600), tensor(0, 1000, 1300), tensor(1, 1000, 2300)],
+  ...loaded([
+    tensor(-1, 600, 0),
+    tensor(2, 700, 600),
+    tensor(0, 1000, 1300),
+    tensor(1, 1000, 2300),
+  ]),
 }
 
 const request: MemoryRequest = {
@@ -67,7 +77,7 @@ function needOf(changes: Partial<MemoryRequest>): MemoryNeed {
 }
 
 const ofLayers = (layers: readonly LayerShape[], rest: Partial<ModelShape> = {}): MemoryNeed =>
-  needOf({ shape: { ...shape, layers, ...rest } })
+  needOf({ shape: { ...shape, layers: [...layers], ...rest } })
 
 describe('computed by hand', () => {
   test('a plain model on the CPU', () => {
@@ -214,7 +224,7 @@ describe('where it lies', () => {
       tensor(0, 1000, 600, q4_K),
       { ...tensor(1, 100, 1600, f32), matrixRows: null },
     ]
-    const { cpu, fileCacheBytes } = needOf({ shape: { ...shape, tensors } })
+    const { cpu, fileCacheBytes } = needOf({ shape: { ...shape, ...loaded(tensors) } })
     expect(cpu.weightsBytes).toBe(1700)
     expect(fileCacheBytes).toBe(1000)
   })
@@ -300,7 +310,7 @@ describe('properties', () => {
             vocabulary,
             windowTokens,
             tiedEmbeddings,
-            tensors,
+            ...loaded(tensors),
             contextTokensTrained: 131_072,
           },
         } satisfies MemoryRequest
@@ -344,7 +354,7 @@ describe('properties', () => {
         const need = memoryNeed(untied)
         if (typeof need === 'string') throw new Error(need)
         expect(need.gpu.weightsBytes + need.cpu.weightsBytes).toBe(
-          asked.shape.tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+          asked.shape.weights.reduce((sum, { bytes }) => sum + bytes, 0),
         )
       }),
       options,

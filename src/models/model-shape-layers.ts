@@ -1,29 +1,6 @@
 import type { ArchitectureRule, StateRule, WindowRule } from './model-shape-architectures.ts'
 import { shapeLimits, type ShapeMetadata } from './model-shape-metadata.ts'
-
-export type AttentionShape = {
-  readonly heads: number
-  readonly kvHeads: number
-  readonly keySize: number
-  readonly valueSize: number
-  /** The layer sees only the last tokens, `windowTokens` of the model. */
-  readonly windowed: boolean
-  /** False: the layer reads the cache of an earlier one. */
-  readonly cached: boolean
-  /** Sizes of one head's key and value after they are unpacked from the latent vector that the cache holds. */
-  readonly latent: { readonly keySize: number; readonly valueSize: number } | null
-}
-
-/** What a layer remembers of everything before, whatever the length: elements per slot, 32-bit floats. */
-export type StateShape = {
-  readonly kind: StateRule['kind']
-  readonly shiftElements: number
-  readonly stateElements: number
-  /** Elements per token that come out of the first multiplication, out of the convolution, and out of the state. */
-  readonly projected: number
-  readonly convolved: number
-  readonly inner: number
-}
+import type { AttentionShape, StateShape } from './model-shape-schema.ts'
 
 /** By layer; 0 where it has none. */
 export type FeedForwardSizes = {

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import fc from 'fast-check'
+import { Compile } from 'typebox/compile'
 import { readGgufHeader, type GgufHeader, type GgufTensor } from './gguf-header.ts'
 import type { GgufValue } from './gguf-value.ts'
 import { memoryNeed } from './memory-need.ts'
 import { defaultCacheTypes } from './memory-need-request.ts'
-import { modelShape, type ModelShape } from './model-shape.ts'
+import { modelShape } from './model-shape.ts'
+import { ModelShapeSchema, type ModelShape } from './model-shape-schema.ts'
 import { architectureRules } from './model-shape-architectures.ts'
 
 const demoPath = join(import.meta.dir, '../../models/demo/gpupool-demo.gguf')
@@ -62,7 +64,7 @@ test('the demo model is what its maker says', () => {
   })
   expect(shape.layers.length).toBe(6)
   expect(shape.layers[0]?.attention).toMatchObject({ heads: 4, kvHeads: 2, keySize: 64 })
-  expect(shape.tensors.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(
+  expect(shape.weights.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(
     header.tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
   )
 })
@@ -204,7 +206,7 @@ describe('layers', () => {
     ])
     const shape = shapeOf(header)
     expect(shape.layers[5]?.attention).toBeNull()
-    expect(shape.tensors.map(({ layer }) => layer)).toEqual([4])
+    expect(shape.weights.map(({ layer }) => layer)).toEqual([4])
   })
 })
 
@@ -243,6 +245,8 @@ describe('refuses with a reason', () => {
       expect(modelShape(headerOf(metadata))).toContain(reason)
     })
 })
+
+const schema = Compile(ModelShapeSchema)
 
 test('no header, however hostile, makes it throw or give a need that is no number', () => {
   const value = fc.oneof(
@@ -304,6 +308,9 @@ test('no header, however hostile, makes it throw or give a need that is no numbe
         const shape = modelShape(headerOf(metadataOf(architecture, values), list))
         if (typeof shape === 'string') return
         understood++
+        // What is kept in the catalogue and read back is the same.
+        expect(schema.Errors(shape)).toEqual([])
+        expect(JSON.parse(JSON.stringify(shape))).toEqual(shape)
         const need = memoryNeed({
           shape,
           contextTokensPerSlot: 4096,

@@ -1,52 +1,9 @@
 import type { GgufHeader, GgufTensor } from './gguf-header.ts'
 import { architectureRules } from './model-shape-architectures.ts'
-import {
-  layerParts,
-  type AttentionShape,
-  type FeedForwardSizes,
-  type StateShape,
-} from './model-shape-layers.ts'
+import { embeddingTable, layerWeights, type PlacedTensor } from './layer-weights.ts'
+import { layerParts, type FeedForwardSizes } from './model-shape-layers.ts'
 import { shapeLimits, ShapeMetadata } from './model-shape-metadata.ts'
-
-/** What of a model decides how much memory it takes. All counts are bounded (`shapeLimits`). */
-export type ModelShape = {
-  readonly architecture: string
-  /** Whether estimates for this architecture were compared with what llama.cpp really took. */
-  readonly measured: boolean
-  readonly contextTokensTrained: number
-  /** Elements of the vector that runs through the layers. */
-  readonly embedding: number
-  readonly vocabulary: number
-  /** The output layer has no weights of its own and uses those of the embedding. */
-  readonly tiedEmbeddings: boolean
-  readonly experts: number
-  /** Tokens of the sliding window; null when all layers see everything. */
-  readonly windowTokens: number | null
-  readonly layers: readonly LayerShape[]
-  /** Every tensor that is loaded; layer -1 is the input, and the one behind the last is the output. */
-  readonly tensors: readonly PlacedTensor[]
-}
-
-export type LayerShape = {
-  readonly attention: AttentionShape | null
-  readonly state: StateShape | null
-  /** Elements between the two halves of the feed-forward part; 0 without one. */
-  readonly feedForward: number
-  readonly expertFeedForward: number
-  readonly expertsUsed: number
-}
-
-export type PlacedTensor = {
-  readonly layer: number
-  /** A key of `tensorTypes`. */
-  readonly type: number
-  readonly bytes: number
-  readonly offsetBytes: number
-  /** Second dimension of a weight that is multiplied with; null for the rest (norms, biases, tables). */
-  readonly matrixRows: number | null
-  /** One matrix for each expert. */
-  readonly ofExperts: boolean
-}
+import type { ModelShape } from './model-shape-schema.ts'
 
 /** @returns the shape, or a text that says why this header does not tell what the model needs */
 export function modelShape(header: GgufHeader): ModelShape | string {
@@ -87,6 +44,7 @@ export function modelShape(header: GgufHeader): ModelShape | string {
     embedding,
     vocabulary,
     tiedEmbeddings: !header.tensors.some(({ name }) => name === 'output.weight'),
+    embeddingTable: embeddingTable(tensors),
     experts,
     windowTokens: parts.windowTokens,
     layers: Array.from({ length: layerCount }, (_, layer) => ({
@@ -96,7 +54,7 @@ export function modelShape(header: GgufHeader): ModelShape | string {
       expertFeedForward: feedForwards.experts[layer] ?? 0,
       expertsUsed: used[layer] ?? 0,
     })),
-    tensors,
+    weights: layerWeights(tensors),
   }
 }
 

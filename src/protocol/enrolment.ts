@@ -2,6 +2,9 @@ import { Type, type Static } from 'typebox'
 import { InventorySchema } from './gpu.ts'
 import { AgentIdSchema, type AgentId } from './ids.ts'
 
+/** So that an answer stays far below what an agent reads of it. */
+export const enrolmentLimits = { notesMax: 16, noteCharactersMax: 1_000 } as const
+
 /** Body of `POST /enrol` on the enrolment listener. */
 export const EnrolRequestSchema = Type.Object({
   token: Type.String({ maxLength: 200 }),
@@ -21,6 +24,12 @@ export const EnrolResponseSchema = Type.Object({
   /** Port of the control listener (`wss://HOST:PORT/agent`), on the host that the join link names. */
   controlPort: Type.Integer({ minimum: 1, maximum: 65_535 }),
   adminState: Type.Union([Type.Literal('pending'), Type.Literal('active')]),
+  /** What the machine's owner should know, for example that a driver is on the list of bad ones; servers before had none. */
+  notes: Type.Optional(
+    Type.Array(Type.String({ maxLength: enrolmentLimits.noteCharactersMax }), {
+      maxItems: enrolmentLimits.notesMax,
+    }),
+  ),
 })
 export type EnrolResponse = Static<typeof EnrolResponseSchema>
 

@@ -54,6 +54,8 @@ export const LoadSchema = Type.Object({
   /** Tokens per slot. */
   contextTokens: Type.Integer({ minimum: 16 }),
   slots: Type.Integer({ minimum: 1, maximum: limits.slotsPerInstanceMax }),
+  /** True: the machine's GPUs may not serve (an old card, a bad driver, heat); into main memory alone. */
+  withoutGpu: Type.Optional(Type.Boolean()),
 })
 export type Load = Static<typeof LoadSchema>
 

@@ -33,6 +33,8 @@ export type SchedulerCommand =
       readonly agentId: AgentId
       readonly instanceId: InstanceId
       readonly model: ModelFacts
+      /** Its GPUs may not serve. */
+      readonly withoutGpu: boolean
     }
   | { readonly type: 'unload'; readonly agentId: AgentId; readonly instanceId: InstanceId }
   /** How the agent stands has changed. On `red` its jobs must move. */

@@ -1,3 +1,4 @@
+import type { ModelShape } from '../models/model-shape-schema.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
@@ -7,6 +8,8 @@ export type ModelFacts = {
   readonly name: string
   readonly sha256: string
   readonly sizeBytes: number
+  /** What memory it takes follows from this; null: only its size is known. */
+  readonly shape: ModelShape | null
   /** Tokens one slot gets when the model is loaded. */
   readonly contextTokens: number
   /** Slots one agent gets when the model is loaded. */
@@ -20,9 +23,27 @@ export type AgentFacts = {
   readonly adminState: 'pending' | 'active' | 'draining' | 'revoked'
   /** 0 to 1. */
   readonly reliability: number
+  /** What is remembered of it; null: nothing, it is taken for healthy. */
+  readonly health: AgentHealth | null
   /** What the agent still holds from before a reconnect. */
   readonly instances: readonly InstanceReport[]
 }
+
+/** How a machine's hardware does, apart from its liveness. */
+export type AgentHealth = {
+  /** Why it gets no new work: `passing` when that may be gone in a minute. Null: it gets some. */
+  readonly stopped: Obstacle | null
+  /** It is slower than it should be (heat) and ranked behind others that hold a model as well. */
+  readonly slowed: boolean
+  /** Devices that may not serve for what they did, by id, with the reason. */
+  readonly unfitGpus: Readonly<Record<string, string>>
+}
+
+/**
+ * Why an agent cannot take a model now, in words with figures. A `passing` obstacle may be gone in a moment (a late
+ * pong, a connection that is being made anew): nothing is placed there, but a request would rather wait than be refused.
+ */
+export type Obstacle = { readonly reason: string; readonly passing: boolean }
 
 export type InstanceReport = {
   readonly instanceId: InstanceId
@@ -58,6 +79,7 @@ export type SchedulerEvent =
       /** 0 to 1. */
       readonly reliability: number
     }
+  | { readonly type: 'health'; readonly agentId: AgentId; readonly health: AgentHealth }
   /** A pong is overdue, or has come after all. */
   | { readonly type: 'ping'; readonly agentId: AgentId; readonly late: boolean }
   | ({ readonly type: 'instance'; readonly agentId: AgentId } & InstanceReport)

@@ -1,18 +1,9 @@
 import type { Instant } from '../clock.ts'
-import { limits } from '../protocol/limits.ts'
-import type { ModelFacts } from './event.ts'
-import type { Agent, Fleet } from './fleet.ts'
-
-const bytesPerMb = 1024 * 1024
+import type { ModelFacts, Obstacle } from './event.ts'
+import { isStranded, type Agent, type Fleet } from './fleet.ts'
 
 /** An agent whose connection broke is mostly back within seconds; requests wait that long before they are refused. */
 const returnGraceMs = 10_000
-
-/**
- * Why an agent cannot take a model now, in words with figures. A `passing` obstacle may be gone in a moment (a late
- * pong, a connection that is being made anew): nothing is placed there, but a request would rather wait than be refused.
- */
-export type Obstacle = { readonly reason: string; readonly passing: boolean }
 
 type Question = {
   readonly agent: Agent
@@ -28,8 +19,9 @@ const predicates: readonly Predicate[] = [
   isWanted,
   isNotDraining,
   isPunctual,
+  isHealthy,
   loadedItBefore,
-  memoryFits,
+  canHold,
 ]
 
 /**
@@ -78,17 +70,21 @@ function loadedItBefore({ agent, model, now }: Question): Obstacle | null {
   return lasting(`could not load it (${failed.error}), asked again in ${seconds} s`)
 }
 
-/** An agent that holds the model has proved that it fits; else the figures of its inventory decide. */
-function memoryFits({ agent, model, fleet }: Question): Obstacle | null {
-  if (fleet.instanceOf(agent, model) !== undefined) return null
-  const needMb = Math.ceil(model.sizeBytes / bytesPerMb) + limits.memoryHeadroomMb
-  const haveMb = memoryForModelsMb(agent)
-  if (haveMb >= needMb) return null
-  return lasting(`needs ${needMb} MB with headroom, the largest memory is ${haveMb} MB`)
+function isHealthy({ agent }: Question): Obstacle | null {
+  return agent.health.stopped
 }
 
-/** The largest single memory a model could lie in: one GPU's, or the machine's own when that is larger. */
-function memoryForModelsMb(agent: Agent): number {
-  const vram = agent.inventory.gpus.map(gpu => gpu.vramTotalMb ?? 0)
-  return Math.max(agent.inventory.memoryTotalMb, ...vram)
+/**
+ * An agent that holds the model has proved that it fits; else the figures of its inventory decide. What was loaded on a
+ * GPU stays there, and a GPU that may not serve any more gets no new work for it.
+ */
+function canHold({ agent, model, fleet }: Question): Obstacle | null {
+  const instance = fleet.instanceOf(agent, model)
+  if (instance === undefined) {
+    const { kind, reason } = agent.capacity.fit(model)
+    return kind === 'none' ? lasting(reason) : null
+  }
+  if (!isStranded(agent, instance)) return null
+  const reasons = agent.capacity.devices.map(({ gpu, refusal }) => `${gpu.name}: ${refusal}`)
+  return lasting(`holds it on a device that may not serve: ${reasons.join('; ')}`)
 }

@@ -3,7 +3,8 @@ import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
-import type { AgentFacts, InstanceReport, ModelFacts } from './event.ts'
+import { Capacity } from './capacity.ts'
+import type { AgentFacts, AgentHealth, InstanceReport, ModelFacts } from './event.ts'
 import { standingOf, type AgentStanding } from './liveness.ts'
 
 /** One model on one agent, and who is using it. */
@@ -12,6 +13,8 @@ export type Instance = {
   readonly modelSha256: string
   /** Tokens a slot was asked to hold, or holds as far as the agent says; two names of one file may want different ones. */
   readonly contextTokens: number
+  /** It was loaded into main memory alone, because the GPUs may not serve; false also when that is not known. */
+  readonly withoutGpu: boolean
   status: InstanceState
   /** Slots, from the catalogue until the agent has said what it really has. */
   slots: number
@@ -31,6 +34,9 @@ export type FailedLoad = {
 export type Agent = {
   readonly id: AgentId
   inventory: Inventory
+  /** What it can hold, by the inventory and `health`. */
+  capacity: Capacity
+  health: AgentHealth
   adminState: AgentFacts['adminState']
   /** The owner drains it, whatever the operator says. */
   draining: boolean
@@ -50,6 +56,13 @@ export type Agent = {
   leaseCount: number
 }
 
+/** Nothing is known against it. */
+const healthy: AgentHealth = { stopped: null, slowed: false, unfitGpus: {} }
+
+/** The instance is, or may be, on a GPU that may not serve any more. */
+export const isStranded = (agent: Agent, instance: Instance): boolean =>
+  agent.capacity.mustNotUseGpu && !instance.withoutGpu
+
 /** A model that does not load is asked for again after half a minute, then after twice as long, up to a quarter hour. */
 const failedLoadDelayMinMs = 30_000
 const failedLoadDelayMaxMs = 900_000
@@ -64,9 +77,12 @@ export class Fleet {
   /** Takes a (re)connected agent in; what it reports replaces what was believed, leases included. */
   up(facts: AgentFacts, now: Instant): Agent {
     this.#forgetInstances(this.agents.get(facts.agentId))
+    const health = facts.health ?? healthy
     const agent: Agent = {
       id: facts.agentId,
       inventory: facts.inventory,
+      capacity: new Capacity(facts.inventory, health.unfitGpus),
+      health,
       adminState: facts.adminState,
       draining: false,
       reliability: facts.reliability,
@@ -85,6 +101,12 @@ export class Fleet {
     return agent
   }
 
+  /** The machine is another one than hello said. */
+  setInventory(agent: Agent, inventory: Inventory): void {
+    agent.inventory = inventory
+    agent.capacity = new Capacity(inventory, agent.health.unfitGpus)
+  }
+
   /** Takes over what the agent says about an instance; one that is unloaded or failed is forgotten. */
   report(agent: Agent, { instanceId, modelSha256, status }: InstanceReport, now: Instant): void {
     const known = agent.instances.get(instanceId)
@@ -96,8 +118,8 @@ export class Fleet {
     if (known === undefined && agent.instances.size >= limits.instancesPerAgentMax) return
     // An instance from before a reconnect: until it says otherwise it has one slot and holds whatever is asked.
     const contextTokens = status.state === 'ready' ? status.contextTokens : Infinity
-    const instance =
-      known ?? this.#add(agent, { id: instanceId, modelSha256, contextTokens, slots: 1 })
+    const what = { id: instanceId, modelSha256, contextTokens, slots: 1, withoutGpu: false }
+    const instance = known ?? this.#add(agent, what)
     instance.status = status
     if (status.state !== 'ready') return
     instance.slots = status.slots
@@ -107,12 +129,19 @@ export class Fleet {
   /** The agent is about to be told to load the model. */
   load(agent: Agent, id: InstanceId, model: ModelFacts): Instance {
     const { sha256: modelSha256, contextTokens, slots } = model
-    return this.#add(agent, { id, modelSha256, contextTokens, slots })
+    const withoutGpu = agent.capacity.mustNotUseGpu
+    return this.#add(agent, { id, modelSha256, contextTokens, slots, withoutGpu })
+  }
+
+  /** Health changes a few times a day, so judging the machine anew is nothing. */
+  setHealth(agent: Agent, health: AgentHealth): void {
+    agent.health = health
+    agent.capacity = new Capacity(agent.inventory, health.unfitGpus)
   }
 
   #add(
     agent: Agent,
-    what: Pick<Instance, 'id' | 'modelSha256' | 'contextTokens' | 'slots'>,
+    what: Pick<Instance, 'id' | 'modelSha256' | 'contextTokens' | 'slots' | 'withoutGpu'>,
   ): Instance {
     const instance: Instance = {
       ...what,

@@ -9,7 +9,7 @@ export const reliabilityAtStart = 0.3
 const gainRatio = 0.05
 const lossRatio = 0.2
 
-/** Failures that say something about the machine; a lost network, an owner's refusal or a bad request do not. */
+/** Failures that say something about the machine; a lost network, an owner's refusal, a hot day or a bad request do not. */
 const ownFault: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'agent_faulty',
   'worker_died',
@@ -19,8 +19,11 @@ const ownFault: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'internal',
 ])
 
+/** Whether a failure was the machine's own doing. */
+export const isOwnFault = (code: ErrorCode): boolean => ownFault.has(code)
+
 /** @returns the reliability, 0 to 1, after a request ended on the agent; `error` null: it was completed */
 export function reliabilityAfter(reliability: number, error: ErrorCode | null): number {
   if (error === null) return reliability + (1 - reliability) * gainRatio
-  return ownFault.has(error) ? reliability * (1 - lossRatio) : reliability
+  return isOwnFault(error) ? reliability * (1 - lossRatio) : reliability
 }

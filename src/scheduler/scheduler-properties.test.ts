@@ -1,10 +1,18 @@
 import { describe, expect, test } from 'bun:test'
-import { agentId, Pool, ready } from '../../test/support/scheduler-pool.ts'
+import {
+  agentId,
+  gpu,
+  inventoryOf,
+  Pool,
+  ready,
+  shapeOf,
+  tiny,
+} from '../../test/support/scheduler-pool.ts'
 import type { SchedulerCommand } from './command.ts'
-import type { InstanceReport } from './event.ts'
+import type { AgentHealth, InstanceReport } from './event.ts'
 
 describe('whatever happens', () => {
-  test('leases fit slots, each job is in one place, and after everything is released nothing is left', () => {
+  test('leases fit slots, nothing new goes to the stopped or to a GPU that may not serve, each job is in one place, and after everything is released nothing is left', () => {
     for (let seed = 1; seed <= 60; seed++) runRandomPool(seed)
   })
 })
@@ -21,11 +29,31 @@ function runRandomPool(seed: number): void {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
     return Math.floor((state / 2 ** 32) * below)
   }
-  const pool = new Pool()
+  const pool = new Pool([{ ...tiny, shape: shapeOf(4, 2_000) }])
   const running = new Map<string, string>()
   const waiting = new Set<string>()
+  const checkPlaced = (command: Extract<SchedulerCommand, { type: 'lease' | 'load' }>) => {
+    const agent = pool.scheduler.agent(command.agentId)
+    expect(agent?.health.stopped).toBeNull()
+    const mustNot = agent?.capacity.mustNotUseGpu ?? false
+    if (command.type === 'load') expect(command.withoutGpu).toBe(mustNot)
+    else if (mustNot) expect(agent?.instances.get(command.instanceId)?.withoutGpu).toBe(true)
+  }
+  const machines = [
+    inventoryOf([]),
+    inventoryOf([gpu()]),
+    inventoryOf([gpu({ vramTotalMb: 4_000 })]),
+    inventoryOf([gpu({ computeCapability: '6.1' })]),
+    inventoryOf([], 4_000),
+  ] as const
+  const health = (): AgentHealth => ({
+    stopped: random(3) === 0 ? { reason: 'hot', passing: random(2) === 0 } : null,
+    slowed: random(2) === 0,
+    unfitGpus: random(3) === 0 ? { 'GPU-1': 'hot too often' } : {},
+  })
   const apply = (commands: readonly SchedulerCommand[]) => {
     for (const command of commands) {
+      if (command.type === 'lease' || command.type === 'load') checkPlaced(command)
       if (command.type === 'lease') {
         waiting.delete(command.jobId)
         running.set(command.jobId, command.agentId)
@@ -59,7 +87,8 @@ function runRandomPool(seed: number): void {
       case 0:
       case 1: {
         const lost = [...running].filter(([, agent]) => agent === name).map(([job]) => job)
-        const back = random(2) === 0 ? { instances: [ready(`i-${name}`)] } : {}
+        const inventory = machines[random(machines.length)] ?? machines[0]
+        const back = { inventory, instances: random(2) === 0 ? [ready(`i-${name}`)] : [] }
         if (random(2) === 0) apply(pool.up(name, back))
         else apply(pool.handle({ type: 'agent_down', agentId: agentId(name) }))
         for (const job of lost) apply(pool.retry(job))
@@ -108,6 +137,7 @@ function runRandomPool(seed: number): void {
         break
       }
       case 6:
+        apply(pool.handle({ type: 'health', agentId: agentId(name), health: health() }))
         if (random(20) === 0) apply(pool.handle({ type: 'unload_model', model: 'tiny' }))
         break
       default:

@@ -74,7 +74,7 @@ describe('placing a request', () => {
     pool.up('b', { adminState: 'pending' })
     const error = refusalOf(pool.request('2', 'huge'))
     expect(error?.code).toBe('no_capable_agent')
-    expect(error?.message).toContain('needs 67270 MB with headroom, the largest memory is 16000 MB')
+    expect(error?.message).toContain('1 × does not fit main memory: 16000 MB, needed 67270 MB')
     expect(error?.message).toContain('1 × pending by the operator')
   })
 

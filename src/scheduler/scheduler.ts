@@ -4,7 +4,7 @@ import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
 import type { SchedulerCommand } from './command.ts'
 import type { ModelFacts, SchedulerEvent } from './event.ts'
 import { obstacle } from './feasibility.ts'
-import { Fleet, type Agent, type Instance } from './fleet.ts'
+import { Fleet, isStranded, type Agent, type Instance } from './fleet.ts'
 import { standingOf } from './liveness.ts'
 import { choosePlacement, type Placement } from './placement.ts'
 import { WaitingLine } from './waiting-line.ts'
@@ -56,6 +56,11 @@ export class Scheduler {
     return this.#fleet.agents.values()
   }
 
+  /** The catalogue; for display. */
+  models(): Iterable<ModelFacts> {
+    return this.#models.values()
+  }
+
   modelName(sha256: string): string | undefined {
     return this.#namesBySha256.get(sha256)
   }
@@ -75,6 +80,7 @@ export class Scheduler {
       case 'heartbeat':
       case 'inventory':
       case 'ping':
+      case 'health':
       case 'reliability':
         this.#agentChanged(event)
         return
@@ -175,11 +181,15 @@ export class Scheduler {
       contextTokens: instance.contextTokens,
       fallbacks,
     })
+    if (placement.type === 'lease' && placement.better !== null)
+      this.#load(placement.better, spare, job.model)
   }
 
   #load(agent: Agent, instanceId: InstanceId, model: ModelFacts): Instance {
-    this.#out.push({ type: 'load', agentId: agent.id, instanceId, model })
-    return this.#fleet.load(agent, instanceId, model)
+    const instance = this.#fleet.load(agent, instanceId, model)
+    const { withoutGpu } = instance
+    this.#out.push({ type: 'load', agentId: agent.id, instanceId, model, withoutGpu })
+    return instance
   }
 
   #refuse(jobId: JobId, error: Failure): void {
@@ -224,14 +234,15 @@ export class Scheduler {
   }
 
   #agentChanged(
-    event: EventOf<'admin_state' | 'heartbeat' | 'inventory' | 'ping' | 'reliability'>,
+    event: EventOf<'admin_state' | 'health' | 'heartbeat' | 'inventory' | 'ping' | 'reliability'>,
   ): void {
     const agent = this.#fleet.agents.get(event.agentId)
     if (agent === undefined) return
     if (event.type === 'admin_state') agent.adminState = event.adminState
-    else if (event.type === 'inventory') agent.inventory = event.inventory
+    else if (event.type === 'inventory') this.#fleet.setInventory(agent, event.inventory)
     else if (event.type === 'ping') agent.pingLate = event.late
     else if (event.type === 'reliability') agent.reliability = event.reliability
+    else if (event.type === 'health') this.#fleet.setHealth(agent, event.health)
     else {
       agent.lastHeartbeatAt = this.#now
       agent.draining = event.draining
@@ -263,10 +274,10 @@ export class Scheduler {
     }
   }
 
-  #unload(which: (instance: Instance) => boolean): void {
+  #unload(which: (instance: Instance, agent: Agent) => boolean): void {
     for (const agent of this.#fleet.agents.values())
       for (const instance of agent.instances.values()) {
-        if (instance.leaving || !which(instance)) continue
+        if (instance.leaving || !which(instance, agent)) continue
         instance.leaving = true
         this.#out.push({ type: 'unload', agentId: agent.id, instanceId: instance.id })
       }
@@ -279,6 +290,8 @@ export class Scheduler {
       this.#refuse(waiting.jobId, { code: 'timeout', message })
     }
     for (const agent of this.#fleet.agents.values()) this.#announce(agent)
+    // To be loaded anew without the GPU when somebody asks for it; what still runs there may end.
+    this.#unload((instance, agent) => instance.leases.size === 0 && isStranded(agent, instance))
   }
 
   /** Tells the dispatcher when an agent's standing has changed; one that is offline for good is let go. */

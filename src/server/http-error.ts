@@ -43,6 +43,11 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
     retryAfterSeconds: 5,
     clientMessage: 'The machine that was to run this request refused it. Try again.',
   },
+  overheated: {
+    clientCode: 'overheated',
+    retryAfterSeconds: 30,
+    clientMessage: 'The machine that was to run this request has to cool down. Try again.',
+  },
   agent_faulty: { clientCode: 'agent_faulty', retryAfterSeconds: null },
   worker_died: {
     clientCode: 'worker_died',

@@ -1,13 +1,21 @@
+import type { ErrorTally } from '../capability/error-window.ts'
+import type { DeviceJudgement } from '../capability/judge-device.ts'
+import type { Instant } from '../clock.ts'
 import type { InstanceState, Heartbeat } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
+import type { GpuInventory, GpuReading, Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId } from '../protocol/ids.ts'
-import type { AdminState, AgentRecord } from './store/store.ts'
+import type { Fit } from '../scheduler/capacity.ts'
+import type { AdminState, AgentRecord, AgentStatus } from './store/store.ts'
 
 /** What is believed about an agent right now, beside what the store keeps. */
 export type AgentLive = {
   readonly connected: boolean
   /** green: may get work; yellow: late, no new work; red: gone, its work has moved. */
   readonly liveness: 'green' | 'yellow' | 'red'
+  /** As of now; the record's is written behind. Null: this process has not seen the agent lately. */
+  readonly status: AgentStatus | null
+  readonly lastHeartbeatAt: Instant | null
   readonly softwareVersion: string | null
   readonly lastHeartbeat: Omit<Heartbeat, 'type' | 'sequence' | 'agent_id'> | null
   readonly activeRequests: number
@@ -18,7 +26,32 @@ export type AgentLive = {
   }[]
 }
 
-export type AgentOverview = { readonly record: AgentRecord; readonly live: AgentLive }
+/** One device: what it is, does and is good for. */
+export type DeviceOverview = {
+  readonly gpu: GpuInventory
+  /** Memory that a model may take, MB; null when not known. */
+  readonly memoryMb: number | null
+  readonly judgement: DeviceJudgement
+  /** Of the last 24 h. */
+  readonly thermalEvents: number
+  /** Of the last heartbeat; null before it and while not connected. */
+  readonly reading: GpuReading | null
+}
+
+export type AgentOverview = {
+  readonly record: AgentRecord
+  readonly live: AgentLive
+  readonly inventory: Inventory
+  readonly devices: readonly DeviceOverview[]
+  readonly health: {
+    /** Why it gets no new work; null: its hardware is no reason. */
+    readonly stopped: string | null
+    readonly slowed: boolean
+    readonly errors: ErrorTally
+  }
+  /** How it could hold each model of the catalogue. Computed when asked, since a listing does not need it. */
+  readonly modelFits: () => readonly (Fit & { readonly model: string })[]
+}
 
 /** What the operator can see and do, for the admin routes, `/readyz` and `/metrics`. */
 export type PoolAdmin = {

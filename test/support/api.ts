@@ -8,7 +8,10 @@ import { DownloadFiles } from '../../src/server/download/download-files.ts'
 import { createLog } from '../../src/server/log.ts'
 import { Metrics } from '../../src/server/metrics.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../../src/server/pool-admin.ts'
-import type { AgentRecord, Store } from '../../src/server/store/store.ts'
+import { agentOverview } from '../../src/server/pool/agent-overview.ts'
+import { factsOf } from '../../src/server/pool/catalogue.ts'
+import { MachineHealth } from '../../src/server/pool/machine-health.ts'
+import type { AgentRecord, ModelRecord, Store } from '../../src/server/store/store.ts'
 import { ManualTime } from './manual-time.ts'
 import { ScriptedInference } from './scripted-inference.ts'
 import { start } from './store-fixtures.ts'
@@ -28,6 +31,8 @@ export class StaticPool implements PoolAdmin {
   live: AgentLive = {
     connected: false,
     liveness: 'red',
+    status: null,
+    lastHeartbeatAt: null,
     softwareVersion: null,
     lastHeartbeat: null,
     activeRequests: 0,
@@ -48,12 +53,14 @@ export class StaticPool implements PoolAdmin {
   }
 
   async listAgents(): Promise<readonly AgentOverview[]> {
-    return (await this.#store.listAgents()).map(this.#overview)
+    const models = await this.#store.listModels()
+    return (await this.#store.listAgents()).map(record => this.#overview(record, models))
   }
 
   async getAgent(id: AgentId): Promise<AgentOverview | undefined> {
     const record = await this.#store.getAgent(id)
-    return record === undefined ? undefined : this.#overview(record)
+    if (record === undefined) return undefined
+    return this.#overview(record, await this.#store.listModels())
   }
 
   setAdminState(...change: Parameters<PoolAdmin['setAdminState']>): Promise<boolean> {
@@ -84,7 +91,18 @@ export class StaticPool implements PoolAdmin {
     return Promise.resolve('https://pool.example:8444/join/gpe_token#ca=fingerprint')
   }
 
-  readonly #overview = (record: AgentRecord): AgentOverview => ({ record, live: this.live })
+  #overview(record: AgentRecord, models: readonly ModelRecord[]): AgentOverview {
+    const { capabilities: inventory } = record
+    const health = new MachineHealth(inventory, record.health, start)
+    return agentOverview({
+      record,
+      live: this.live,
+      inventory,
+      health,
+      models: models.map(factsOf),
+      now: start,
+    })
+  }
 }
 
 /** An API over the given store, with everything around it in the test's hands. */

@@ -59,7 +59,10 @@ export class Cluster {
   }
 
   /** Enrols a machine through a real join link and starts its agent; resolves when it is online. */
-  async addAgent(name: string): Promise<Program> {
+  async addAgent(
+    name: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Program> {
     const { link } = await this.admin<{ link: string }>('POST', '/admin/join-links', {
       autoApprove: true,
     })
@@ -67,6 +70,7 @@ export class Cluster {
       GPUPOOL_AGENT_DIR: join(this.folder, name),
       GPUPOOL_AGENT_THREADS: '1',
       GPUPOOL_AGENT_CALIBRATE: 'off',
+      ...environment,
     }
     const join_ = new Program(
       `${name}: join`,

@@ -6,6 +6,7 @@
  *                        lost        device 1 has fallen off the bus, until the word is gone and NVML started anew
  *                        hang        the next temperature never comes; opens FAKE_STATE.fifo first, to say so
  *                        crash       the next temperature ends the process
+ *                        hot         every temperature is 97
  *                        init-CODE   starting NVML fails with this code
  *   -DFAKE_OLD           a driver that lacks what newer ones have
  *   -DFAKE_MIG           one card, split into instances
@@ -211,7 +212,7 @@ nvmlReturn_t nvmlDeviceGetTemperature(nvmlDevice_t device, nvmlTemperatureSensor
     close(open(FAKE_STATE ".fifo", O_WRONLY));
     for (;;) pause();
   }
-  *to = device->temperature;
+  *to = is("hot") ? 97 : device->temperature;
   return NVML_SUCCESS;
 }
 

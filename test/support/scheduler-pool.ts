@@ -1,4 +1,6 @@
 import type { AgentId, InstanceId, JobId } from '../../src/protocol/ids.ts'
+import type { ModelShape } from '../../src/models/model-shape-schema.ts'
+import type { GpuInventory, Inventory } from '../../src/protocol/gpu.ts'
 import type { SchedulerCommand } from '../../src/scheduler/command.ts'
 import type { AgentFacts, InstanceReport, ModelFacts } from '../../src/scheduler/event.ts'
 import { Scheduler } from '../../src/scheduler/scheduler.ts'
@@ -9,6 +11,7 @@ export const tiny: ModelFacts = {
   name: 'tiny',
   sha256: 'a'.repeat(64),
   sizeBytes: 5_000_000,
+  shape: null,
   contextTokens: 1024,
   slots: 2,
 }
@@ -18,19 +21,71 @@ export const agentId = (name: string) => name as AgentId
 export const jobId = (name: string) => name as JobId
 export const spare = (name: string) => name as InstanceId
 
+export const gpu = (change: Partial<GpuInventory> = {}): GpuInventory => ({
+  id: 'GPU-1',
+  vendor: 'nvidia',
+  kind: 'discrete',
+  name: 'NVIDIA L4',
+  vramTotalMb: 23_034,
+  driverVersion: '570.124.06',
+  computeCapability: '8.9',
+  pciBusId: null,
+  source: 'nvml',
+  ...change,
+})
+
+export const inventoryOf = (gpus: GpuInventory[], memoryTotalMb = 64_000): Inventory => ({
+  hostname: 'test',
+  os: 'linux',
+  arch: 'x64',
+  memoryTotalMb,
+  cpu: { name: 'test', physicalCores: 4, logicalCores: 8, features: [] },
+  gpus,
+})
+
+/** A model whose layers, and its output, have so many MB of weights each; cache and computation are small beside it. */
+export const shapeOf = (layers: number, layerMb: number): ModelShape => {
+  const bytes = layerMb * 1024 ** 2
+  const weights = Array.from({ length: layers + 1 }, (_, layer) => ({
+    layer,
+    bytes,
+    relaidBytes: 0,
+    start: layer * bytes,
+    end: (layer + 1) * bytes,
+    keptStart: layer * bytes,
+    keptEnd: (layer + 1) * bytes,
+    matrixBytes: 0,
+    expertsBytes: 0,
+  }))
+  const layer = {
+    attention: null,
+    state: null,
+    feedForward: 64,
+    expertFeedForward: 0,
+    expertsUsed: 0,
+  }
+  return {
+    architecture: 'llama',
+    measured: true,
+    contextTokensTrained: 1_024,
+    embedding: 64,
+    vocabulary: 1_000,
+    tiedEmbeddings: false,
+    embeddingTable: null,
+    experts: 0,
+    windowTokens: null,
+    layers: Array.from({ length: layers }, () => layer),
+    weights,
+  }
+}
+
 export const agentFacts = (name: string, change: Partial<AgentFacts> = {}): AgentFacts => ({
   agentId: agentId(name),
   adminState: 'active',
   reliability: 0.5,
+  health: null,
   instances: [],
-  inventory: {
-    hostname: name,
-    os: 'linux',
-    arch: 'x64',
-    memoryTotalMb: 16_000,
-    cpu: { name: 'test', physicalCores: 4, logicalCores: 8, features: [] },
-    gpus: [],
-  },
+  inventory: inventoryOf([], 16_000),
   ...change,
 })
 

@@ -1,9 +1,19 @@
 import { expect, test } from 'bun:test'
 import { sql } from 'drizzle-orm'
+import type { ModelManifest } from '../../src/models/manifest.ts'
 import type { StoreDatabase } from '../../src/server/store/database.ts'
 import { joinTokens, requests, usage } from '../../src/server/store/schema.ts'
 import type { Store } from '../../src/server/store/store.ts'
-import { enrolled, joinToken, key, model, rejects, request, start } from './store-fixtures.ts'
+import {
+  enrolled,
+  joinToken,
+  key,
+  model,
+  rejects,
+  request,
+  shape,
+  start,
+} from './store-fixtures.ts'
 
 /** The part of the store's promises that is about keys, models and the ledger; see `storeConformance`. */
 
@@ -41,6 +51,14 @@ export function modelPromises(store: () => Store): void {
     )
     expect(await store().getModel('qwen')).toEqual(model('qwen'))
     expect(await store().getModel('QWEN')).toBeUndefined()
+  })
+
+  test('keep their shape, also that it is not known; one from before shapes has none', async () => {
+    const withShape = (name: string, change: Pick<ModelManifest, 'shape'>) =>
+      model(name, { manifest: { ...model(name).manifest, ...change } })
+    const records = [withShape('a', { shape }), withShape('b', { shape: null }), withShape('c', {})]
+    for (const record of records) await store().addModel(record)
+    expect(await store().listModels()).toEqual(records)
   })
 
   test('a taken name stays what it was, also when two add it at once', async () => {

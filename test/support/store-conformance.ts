@@ -71,6 +71,7 @@ function enrolmentPromises(store: () => Store): void {
       adminState: 'active',
       lastHeartbeatAt: null,
       enrolledAt: start + 1,
+      health: null,
     })
     expect(await store().getAgent(agent.id)).toEqual(outcome as never)
   })
@@ -145,6 +146,11 @@ function agentPromises(store: () => Store): void {
     await store().updateAgentCapabilities(agent.id, capabilities, null)
     await store().setAgentStatus(agent.id, 'degraded')
     await store().setAgentReliability(agent.id, 0.875)
+    const health = {
+      thermal: { 'GPU-"1': { events: [start], lastHotAt: start } },
+      errors: { steps: [{ startsAt: start, ok: 3, failed: 1 }] },
+    }
+    await store().setAgentHealth(agent.id, health)
     expect(await store().setAgentAdminState(agent.id, 'draining')).toBe(true)
     expect(await store().listAgents()).toEqual([
       {
@@ -154,6 +160,7 @@ function agentPromises(store: () => Store): void {
         status: 'degraded',
         reliability: 0.875,
         adminState: 'draining',
+        health,
       },
       bystander,
     ])
@@ -229,6 +236,14 @@ function historyPromises(store: () => Store): void {
     await store().appendHistory([4, 5].map(numbered))
     const history = await store().listHistory(id, 10)
     expect(history.map(({ metadata }) => metadata['n'])).toEqual([5, 4, 3, 2, 1])
+  })
+
+  test('takes what concerns an agent’s health', async () => {
+    const { id } = await enrolled(store())
+    const types = ['thermal_event', 'became_unhealthy', 'became_healthy'] as const
+    const events = types.map((type, n) => ({ ...historyEvent(id, start + n), type }))
+    await store().appendHistory(events)
+    expect(await store().listHistory(id, 10)).toEqual(events.toReversed())
   })
 
   test('20,000 events fit into one batch', async () => {

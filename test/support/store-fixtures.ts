@@ -1,3 +1,4 @@
+import type { ModelShape } from '../../src/models/model-shape-schema.ts'
 import type { Inventory } from '../../src/protocol/gpu.ts'
 import { newAgentId, newJobId, type AgentId } from '../../src/protocol/ids.ts'
 import type {
@@ -82,6 +83,49 @@ export const key = (change: Partial<KeyRecord> = {}): KeyRecord => ({
   revokedAt: null,
   ...change,
 })
+
+/** Of a model with one layer. */
+export const shape: ModelShape = {
+  architecture: 'llama',
+  measured: true,
+  contextTokensTrained: 131_072,
+  embedding: 4096,
+  vocabulary: 128_256,
+  tiedEmbeddings: false,
+  embeddingTable: { bytes: 295_501_824, relaid: true },
+  experts: 0,
+  windowTokens: null,
+  layers: [
+    {
+      attention: {
+        heads: 32,
+        kvHeads: 8,
+        keySize: 128,
+        valueSize: 128,
+        windowed: false,
+        cached: true,
+        latent: null,
+      },
+      state: null,
+      feedForward: 14_336,
+      expertFeedForward: 0,
+      expertsUsed: 0,
+    },
+  ],
+  weights: [
+    {
+      layer: 0,
+      bytes: 4_000_000_000,
+      relaidBytes: 0,
+      start: 0,
+      end: 4_000_000_000,
+      keptStart: 0,
+      keptEnd: 4_000_000_000,
+      matrixBytes: 47_710_208,
+      expertsBytes: 0,
+    },
+  ],
+}
 
 export const model = (name: string, change: Partial<ModelRecord> = {}): ModelRecord => ({
   manifest: {

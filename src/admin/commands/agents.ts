@@ -1,4 +1,5 @@
-import type { AgentView } from '../../server/admin/agent-view.ts'
+import type { AgentDetails, AgentView } from '../../server/admin/agent-view.ts'
+import { formatAgent } from '../agent-text.ts'
 import type { Answer, ApiClient } from '../api-client.ts'
 import { jsonOption, list, type Command } from '../command.ts'
 import { formatTable } from '../table.ts'
@@ -18,6 +19,13 @@ async function findAgent(api: ApiClient, what: string): Promise<Answer<AgentView
   if (another !== undefined)
     return { problem: `${what} fits ${found.length} agents; write more of the id` }
   return { body: only }
+}
+
+/** Its name without the maker's, and its memory; in brackets when it may not serve. */
+function deviceText({ name, memoryMb, eligible }: AgentView['devices'][number]): string {
+  const memory = memoryMb === null ? '' : ` ${Math.round(memoryMb / 1024)}G`
+  const text = `${name.replace(/^(NVIDIA GeForce|NVIDIA|AMD Radeon|AMD|Intel) /, '')}${memory}`
+  return eligible ? text : `[${text}]`
 }
 
 const change = (action: 'approve' | 'drain' | 'resume' | 'revoke', summary: string): Command => ({
@@ -48,7 +56,7 @@ export const agentCommands: readonly Command[] = [
       if ('problem' in answer) return answer
       return list(invocation, answer.body.data, agents =>
         formatTable(
-          ['ID', 'NAME', 'STATE', 'STATUS', 'RELIABLE', 'BUSY', 'MODELS'],
+          ['ID', 'NAME', 'STATE', 'STATUS', 'RELIABLE', 'BUSY', 'GPU', 'SCORE', 'MODELS'],
           agents.map(agent => [
             agent.id.slice(0, shownIdCharacters),
             agent.name,
@@ -56,6 +64,8 @@ export const agentCommands: readonly Command[] = [
             agent.connected ? agent.status : 'offline',
             `${Math.round(agent.reliability * 100)}%`,
             String(agent.activeRequests),
+            agent.devices.map(device => deviceText(device)).join(',') || '-',
+            agent.devices.map(({ score }) => Math.round(score)).join(',') || '-',
             agent.instances.map(instance => instance.model).join(',') || '-',
           ]),
         ),
@@ -65,15 +75,18 @@ export const agentCommands: readonly Command[] = [
   {
     name: 'agents show',
     args: ['AGENT'],
-    options: {},
-    summary: 'print everything about a machine, as JSON',
-    examples: ['agents show gaming-pc', 'agents show 0d3f1c52'],
-    async run({ api, args, output }) {
+    options: jsonOption,
+    summary: 'print everything about a machine',
+    examples: ['agents show gaming-pc', 'agents show 0d3f1c52 --json'],
+    async run({ api, args, output, options }) {
       const agent = await findAgent(api, args[0] ?? '')
       if ('problem' in agent) return agent
-      const answer = await api.get<object>(`/admin/agents/${agent.body.id}`)
+      const answer = await api.get<AgentDetails>(`/admin/agents/${agent.body.id}`)
       if ('problem' in answer) return answer
-      output.out(`${JSON.stringify(answer.body, null, 2)}\n`)
+      const { body } = answer
+      output.out(
+        options['json'] === true ? `${JSON.stringify(body, null, 2)}\n` : formatAgent(body),
+      )
       return null
     },
   },

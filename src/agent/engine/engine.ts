@@ -14,6 +14,12 @@ export type EngineModel = {
   readonly gpuLayers: number | 'auto' | null
 }
 
+/** What the server wants loaded; the agent decides the rest. */
+export type WantedModel = Pick<EngineModel, 'modelPath' | 'contextTokens' | 'slots'> & {
+  /** Main memory and the processor alone, whatever GPU there is. */
+  readonly withoutGpu: boolean
+}
+
 export type EngineJob = {
   readonly stream: number
   readonly attempt: number

@@ -1,6 +1,6 @@
 import type { Llama, LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
 import { systemClock } from '../../clock.ts'
-import { batchTokensMax } from './batch-tokens.ts'
+import { batchTokensMax } from '../../models/serving-need.ts'
 import { tokenOf } from './load-model.ts'
 import type { Measured, MeasureReport, MeasureRequest } from './measure-message.ts'
 import { ThreadSweep, type ThreadPoint } from './thread-sweep.ts'

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { adminKey, testApi, type TestApi } from '../../../test/support/api.ts'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
+import { gpu, inventoryOf } from '../../../test/support/scheduler-pool.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
 import {
   enrolled,
@@ -155,7 +156,48 @@ describe('agents', () => {
     ])
     const { body } = await get(`/admin/agents/${id}`)
     expect(body.capabilities.hostname).toBeString()
+    expect(body).toMatchObject({ devices: [], models: [], errors: { outcomes: 0, rate: null } })
     expect(body.history[0]!.at).toBe(new Date(start + 2_000).toISOString())
+  })
+
+  test('one shows its devices with every answer, and what it could hold of the catalogue', async () => {
+    const lastHotAt = start - 3_600_000
+    const { id } = await enrolled(database.store, { capabilities: inventoryOf([gpu()]) })
+    await database.store.setAgentHealth(id, {
+      thermal: { 'GPU-1': { events: [lastHotAt - 2, lastHotAt - 1, lastHotAt], lastHotAt } },
+      errors: { steps: [{ startsAt: lastHotAt, ok: 30, failed: 3 }] },
+    })
+    await database.store.addModel(model('org/a'))
+    const { body } = await get(`/admin/agents/${id}`)
+    expect(body).toMatchObject({
+      health: { stopped: expect.stringContaining('3 of 33 inferences failed'), slowed: false },
+      errors: { outcomes: 33, failed: 3 },
+      devices: [
+        {
+          name: 'NVIDIA L4',
+          memoryMb: 23_034,
+          eligible: false,
+          thermalEvents24h: 3,
+          reading: null,
+          inventory: { computeCapability: '8.9' },
+          answers: Array.from({ length: 5 }, () => expect.objectContaining({ known: true })),
+          scoreExplanation: expect.stringMatching(/^\d+\.\d = .*estimated from 300 GB\/s.*\)$/),
+        },
+      ],
+      models: [{ model: 'org/a', fit: 'cpu', reason: expect.stringContaining('3 thermal events') }],
+    })
+    const { body: listing } = await get('/admin/agents')
+    expect(listing.data[0]).toMatchObject({
+      devices: [
+        {
+          id: 'GPU-1',
+          name: 'NVIDIA L4',
+          memoryMb: 23_034,
+          eligible: false,
+          score: expect.any(Number),
+        },
+      ],
+    })
   })
 
   test('an unknown one is 404, whatever its id looks like', async () => {

@@ -6,7 +6,8 @@ import { requireScope } from '../auth/require-scope.ts'
 import { errorResponse } from '../http-error.ts'
 import type { PoolAdmin } from '../pool-admin.ts'
 import type { AdminState, Store } from '../store/store.ts'
-import { AgentDetails, agentExample, AgentView, toAgentDetails, toAgentView } from './agent-view.ts'
+import { agentDetailsExample, agentExample } from './agent-example.ts'
+import { AgentDetails, AgentView, toAgentDetails, toAgentView } from './agent-view.ts'
 
 const historyRowsMax = 50
 
@@ -39,7 +40,8 @@ const actions = {
     from: ['draining', 'active'],
     to: 'active',
     summary: 'Resume a drained agent',
-    description: 'It gets work again.',
+    description:
+      'It gets work again. An unhealthy one is forgiven the inferences that it failed until now.',
   },
   revoke: {
     path: 'revoke',
@@ -68,16 +70,14 @@ const describeList = describeRoute({
 const describeOne = describeRoute({
   tag: 'Agents',
   summary: 'Show an agent',
+  description:
+    'For each device: what it is and does, whether it may serve and why, and its score. For each model of the ' +
+    'catalogue: how the machine could hold it, and why no better.',
   scope: 'admin',
   success: {
     description: 'The agent, its machine and its recent history',
     schema: AgentDetails,
-    example: {
-      ...agentExample,
-      capabilities: { hostname: 'gaming-pc', os: 'linux', arch: 'x64', memoryTotalMb: 65_536 },
-      lastHeartbeat: { status: 'busy', current_load: 0.25, network_latency_ms: 18 },
-      history: [{ type: 'connected', at: '2026-12-01T08:00:00.000Z', metadata: {} }],
-    },
+    example: agentDetailsExample,
   },
   errors: [unknownAgent],
 })

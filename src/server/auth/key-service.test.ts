@@ -55,8 +55,10 @@ test('the operator’s key has every scope and no row', async () => {
 test('the key itself is not in the store', async () => {
   const { key } = await keys.create({ name: 'x', scopes: ['infer'] })
   const [record] = await store.listKeys()
-  const [, , secret] = key.split('_')
-  expect(JSON.stringify(record)).not.toContain(secret!)
+  // A secret may have an underscore of its own.
+  const secret = key.split('_').slice(2).join('_')
+  expect(secret).not.toBe('')
+  expect(JSON.stringify(record)).not.toContain(secret)
   expect(record!.secretHash).toHaveLength(32)
 })
 

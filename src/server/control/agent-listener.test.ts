@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
+import { gpu } from '../../../test/support/scheduler-pool.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
 import { inventory } from '../../../test/support/store-fixtures.ts'
 import { systemClock } from '../../clock.ts'
@@ -181,6 +182,17 @@ describe('enrolment', () => {
     const statuses = []
     for (let i = 0; i < 3; i++) statuses.push((await post(enrolmentBody(token).body)).status)
     expect(statuses).toEqual([201, 201, 401])
+  })
+
+  test('a machine with a card that may not serve is taken in and told why; the operator reads it in the history', async () => {
+    const { body } = enrolmentBody(await freshToken())
+    const old = gpu({ computeCapability: '6.1' })
+    const response = await post({ ...body, inventory: { ...inventory, gpus: [old] } })
+    const { agentId, notes } = (await response.json()) as EnrolResponse
+    expect(notes).toEqual(['NVIDIA L4 may not serve: compute capability 6.1, needed 7.0'])
+    await pool.registry.flush()
+    const [registered] = await database.store.listHistory(agentId, 1)
+    expect(registered).toMatchObject({ type: 'registered', metadata: { notes } })
   })
 
   test('an expired, an invented and a damaged token are refused in words', async () => {

@@ -50,6 +50,7 @@ const record: AgentRecord = {
   reliability: 0.3,
   region: null,
   enrolledAt: 0,
+  health: null,
 }
 const opened: SessionEvent = { type: 'opened', nonce: 'bm9uY2U=' }
 const received = (what: Extract<SessionEvent, { type: 'received' }>['what']): SessionEvent => ({

@@ -100,7 +100,10 @@ async function answerEnrol(deps: EnrolListenerDeps, request: Request): Promise<R
   }
   const outcome = await deps.enrol(body)
   if ('code' in outcome) return failure(outcome)
-  deps.log.info('agent enrolled', { agentId: outcome.agentId, agentName: body.name })
+  const { agentId, notes = [] } = outcome
+  deps.log.info('agent enrolled', { agentId, agentName: body.name })
+  for (const reason of notes)
+    deps.log.warn('agent enrolled with a problem', { agentId, agentName: body.name, reason })
   return Response.json(outcome, { status: 201 })
 }
 

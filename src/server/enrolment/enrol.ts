@@ -7,6 +7,7 @@ import { reliabilityAtStart } from '../../scheduler/reliability.ts'
 import { createCredential, parseCredential, sha256 } from '../auth/credential.ts'
 import type { RegistryWriter } from '../pool/registry-writer.ts'
 import type { Store } from '../store/store.ts'
+import { registrationNotes } from './registration-notes.ts'
 
 const publicKeyBytes = 32
 
@@ -60,12 +61,14 @@ export async function enrol(
   })
   if (typeof outcome === 'string') return refusals[outcome]
   const { id: agentId, adminState, name, enrolledAt: at } = outcome
-  registry.history({ agentId, type: 'registered', at, metadata: { name, adminState } })
+  const notes = registrationNotes(request.inventory, at)
+  registry.history({ agentId, type: 'registered', at, metadata: { name, adminState, notes } })
   return {
     agentId,
     apiKey: apiKey.text,
     controlPort,
     adminState: adminState === 'active' ? 'active' : 'pending',
+    notes,
   }
 }
 

@@ -7,6 +7,7 @@ import type { Store } from '../store/store.ts'
 import { Catalogue } from './catalogue.ts'
 import { ConnectedAgents } from './connected-agents.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { HealthWatch } from './health-watch.ts'
 import { createPoolAdmin } from './pool-admin-service.ts'
 import { RegistryWriter } from './registry-writer.ts'
 import { Settlement } from './settlement.ts'
@@ -28,6 +29,15 @@ export async function assemblePool({ clock, log, store, createJoinLink }: PoolDe
   const agents = new ConnectedAgents(registry, (agentId, agentName, reason) =>
     log.info('agent', { agentId, agentName, reason }),
   )
+  const health = new HealthWatch({
+    registry,
+    onHealth: (agentId, standing) =>
+      dispatcher.schedule({ type: 'health', agentId, health: standing }),
+    log: (agentId, agentName, { type, text }) => {
+      const level = type === 'became_healthy' ? 'info' : 'warn'
+      log[level](`agent ${type.replaceAll('_', ' ')}`, { agentId, agentName, reason: text })
+    },
+  })
   const catalogue = new Catalogue(store)
   const settlement = new Settlement({
     clock,
@@ -36,23 +46,25 @@ export async function assemblePool({ clock, log, store, createJoinLink }: PoolDe
     reliabilityOf: id => dispatcher.scheduler.agent(id)?.reliability,
     setReliability: (agentId, reliability) =>
       dispatcher.schedule({ type: 'reliability', agentId, reliability }),
+    onOutcome: (agentId, ok) => health.outcome(agentId, ok, clock.now()),
     onEnded: record => recordRequestEnd({ log, metrics }, record),
     onError: error => log.error('usage could not be stored', errorFields(error)),
   })
-  const dispatcher: Dispatcher = new Dispatcher({ clock, catalogue, settlement, agents })
+  const dispatcher: Dispatcher = new Dispatcher({ clock, catalogue, settlement, agents, health })
   const poolAdmin = createPoolAdmin({
     clock,
     store,
     registry,
     dispatcher,
     agents,
+    health,
     catalogue,
     createJoinLink,
   })
   const metrics: Metrics = new Metrics(() => poolAdmin.counts())
   await forgetFormerConnections(store)
   await poolAdmin.catalogueChanged()
-  return { registry, agents, catalogue, settlement, dispatcher, poolAdmin, metrics }
+  return { registry, agents, health, catalogue, settlement, dispatcher, poolAdmin, metrics }
 }
 
 /** Whoever was connected to the process before this one is not connected now, whatever the table still says. */

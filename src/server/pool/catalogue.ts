@@ -32,20 +32,28 @@ export class Catalogue {
   }
 
   /** The order to load a model; undefined when it has left the catalogue meanwhile. */
-  loadMessage(model: ModelFacts, instanceId: InstanceId): ServerMessage | undefined {
+  loadMessage(
+    model: ModelFacts,
+    instanceId: InstanceId,
+    withoutGpu: boolean,
+  ): ServerMessage | undefined {
     const record = this.#byName.get(model.name)
     if (record === undefined) return undefined
-    const { manifest, source, contextTokens, slots } = record
+    const { manifest: whole, source, contextTokens, slots } = record
+    // The agent reads the shape from the file itself.
+    const { shape: _, ...manifest } = whole
     // An agent on the server's own machine reads the file where it lies; any other fetches it from the server.
     const download = { kind: 'url', url: `/models/${manifest.sha256}` } as const
     const sources = source.kind === 'path' ? [source, download] : [source]
-    return { type: 'load', instanceId, manifest, sources, contextTokens, slots }
+    const only = withoutGpu ? { withoutGpu } : {}
+    return { type: 'load', instanceId, manifest, sources, contextTokens, slots, ...only }
   }
 }
 
-function factsOf({ manifest, contextTokens, slots }: ModelRecord): ModelFacts {
-  const { name, sha256, sizeBytes, contextTokensTrained } = manifest
+/** What placement needs of a model. */
+export function factsOf({ manifest, contextTokens, slots }: ModelRecord): ModelFacts {
+  const { name, sha256, sizeBytes, contextTokensTrained, shape = null } = manifest
   // No agent gives a slot more than the model was trained for.
   const contextTokensServed = Math.min(contextTokens, contextTokensTrained)
-  return { name, sha256, sizeBytes, contextTokens: contextTokensServed, slots }
+  return { name, sha256, sizeBytes, shape, contextTokens: contextTokensServed, slots }
 }

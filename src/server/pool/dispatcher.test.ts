@@ -1,17 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
-import { enrolled, inventory, model } from '../../../test/support/store-fixtures.ts'
-import type { ChatJob } from '../../protocol/chat-job.ts'
+import { askTiny, chat, connectAgent, openPool } from '../../../test/support/scripted-agent.ts'
+import { inventory, model, shape } from '../../../test/support/store-fixtures.ts'
 import { newJobId, type AgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
-import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
-import type { TokenFrame } from '../../protocol/token-frame.ts'
 import { closeCodes } from '../control/agent-session.ts'
 import type { InferenceEvent } from '../inference.ts'
-import { createLog } from '../log.ts'
-import type { AgentLink, Sent } from './agent-link.ts'
-import { assemblePool, type Pool } from './assemble-pool.ts'
+import type { Pool } from './assemble-pool.ts'
 
 // The real dispatcher, scheduler, relay and store; the agents are scripts at the end of a link.
 
@@ -26,123 +22,12 @@ afterAll(() => database.store.close())
 beforeEach(async () => {
   await emptyDatabase(database.db)
   await database.store.addModel(model('tiny', { slots: 1 }))
-  const clock = { now: () => now }
-  pool = await assemblePool({
-    clock,
-    log: createLog({ level: 'silent', pretty: false, clock }),
-    store: database.store,
-    createJoinLink: () => Promise.reject(new Error('not used')),
-  })
+  pool = await openPool(database.store, () => now)
 })
 
-class ScriptedAgent implements AgentLink {
-  readonly sent: ServerMessage[] = []
-  readonly id: AgentId
-  closedWith: number | null = null
-  answer: Sent = 'sent'
-
-  constructor(id: AgentId) {
-    this.id = id
-  }
-
-  send(message: ServerMessage): Sent {
-    if (this.answer === 'sent') this.sent.push(message)
-    return this.answer
-  }
-
-  close(code: number): void {
-    this.closedWith = code
-  }
-
-  /** The newest job that it was given. */
-  get job(): Assign {
-    const job = this.sent.findLast(message => message.type === 'assign')
-    if (job === undefined) throw new Error('no job was assigned')
-    return job
-  }
-
-  get types(): readonly string[] {
-    return this.sent.map(message => message.type)
-  }
-
-  says(message: Parameters<Pool['dispatcher']['agentSays']>[1]): void {
-    pool.dispatcher.agentSays(this.id, message)
-  }
-
-  start(): void {
-    const { stream, attempt } = this.job
-    this.says({
-      type: 'started',
-      stream,
-      attempt,
-      promptTokens: 3,
-      promptSha256: 'e'.repeat(64),
-    })
-  }
-
-  token(index: number, text: string): void {
-    const { stream, attempt } = this.job
-    const frame: TokenFrame = {
-      type: 'token',
-      stream,
-      attempt,
-      choice: 0,
-      index,
-      tokenId: 7,
-      segments: [{ kind: 'answer', text }],
-    }
-    this.says({ type: 'tokens', frames: [frame] })
-  }
-
-  finish(tokens: number): void {
-    const { stream, attempt } = this.job
-    this.says({ type: 'finished', stream, attempt, reason: 'stop', tokens })
-  }
-}
-
-async function connect(name: string, id?: AgentId, seen = inventory): Promise<ScriptedAgent> {
-  const record =
-    id === undefined
-      ? await enrolled(database.store, { name, capabilities: inventory })
-      : await database.store.getAgent(id)
-  if (record === undefined) throw new Error('unknown agent')
-  const agent = new ScriptedAgent(record.id)
-  pool.dispatcher.agentAdmitted(
-    record,
-    {
-      type: 'hello',
-      agentId: record.id,
-      apiKey: '',
-      versions: [1],
-      features: [],
-      software: { name: 'script', version: '1' },
-      signature: '',
-      inventory: seen,
-      region: null,
-      instances: [],
-      streams: [{ stream: 99, attempt: 0 }],
-    },
-    agent,
-  )
-  return agent
-}
-
-const chat: ChatJob = {
-  messages: [{ role: 'user', content: 'hello' }],
-  tools: [],
-  sampling: { temperature: 0, topP: 1, seed: 1 },
-  maxTokens: null,
-  stop: [],
-  renderTimeMs: 0,
-}
-
-function ask() {
-  const events: InferenceEvent[] = []
-  const jobId = newJobId()
-  const request = { jobId, keyId: 'key-1', model: 'tiny', chat, receivedAt: now }
-  const { cancel } = pool.dispatcher.submit(request, event => events.push(event))
-  return { events, cancel }
-}
+const connect = (name: string, id?: AgentId, seen = inventory) =>
+  connectAgent(pool, database.store, name, { ...(id !== undefined && { id }), seen })
+const ask = () => askTiny(pool, now)
 
 const textOf = (events: readonly InferenceEvent[]) =>
   events
@@ -167,6 +52,17 @@ test('a request loads the model, runs, and ends with usage from the store', asyn
   })
   expect(await database.store.usage()).toMatchObject([{ completionTokens: 2 }])
   expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 0, slotsBusy: 0 })
+})
+
+test('the order to load leaves the shape out: the agent reads it from the file', async () => {
+  const { manifest } = model('tiny')
+  await database.store.removeModel('tiny')
+  await database.store.addModel(model('tiny', { manifest: { ...manifest, shape } }))
+  await pool.poolAdmin.catalogueChanged()
+  const agent = await connect('a')
+  ask()
+  expect(agent.sent.find(message => message.type === 'load')).toMatchObject({ manifest })
+  expect(JSON.stringify(agent.sent)).not.toContain('shape')
 })
 
 test('what another agent says about a stream that is not its own is ignored', async () => {

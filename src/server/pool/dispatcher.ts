@@ -13,6 +13,7 @@ import type { AgentRecord } from '../store/store.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { AgentLink } from './agent-link.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { HealthWatch } from './health-watch.ts'
 import type { Settlement } from './settlement.ts'
 
 /** One request in flight: the pure stream and what the driver needs beside it. */
@@ -32,6 +33,7 @@ export type DispatcherDeps = {
   readonly catalogue: Catalogue
   readonly settlement: Settlement
   readonly agents: ConnectedAgents
+  readonly health: HealthWatch
 }
 
 /**
@@ -106,7 +108,16 @@ export class Dispatcher implements Inference {
     const { inventory, instances } = hello
     const { id: agentId, adminState, reliability } = record
     // First the news, then the losses: what is placed meanwhile must know the agent's slots as they are now.
-    this.schedule({ type: 'agent_up', agentId, inventory, adminState, reliability, instances })
+    const health = this.#deps.health.admitted(record, inventory, this.#deps.clock.now())
+    this.schedule({
+      type: 'agent_up',
+      agentId,
+      inventory,
+      adminState,
+      reliability,
+      health,
+      instances,
+    })
     this.#lose(agentId, lost)
   }
 
@@ -153,11 +164,13 @@ export class Dispatcher implements Inference {
           draining: message.status === 'draining',
           latencyMs: message.network_latency_ms,
         })
+        this.#deps.health.heartbeat(agentId, message, this.#deps.clock.now())
         return
       case 'inventory': {
         const { inventory } = message
         this.#deps.agents.inventory(agentId, inventory)
         this.schedule({ type: 'inventory', agentId, inventory })
+        this.#deps.health.inventory(agentId, inventory, this.#deps.clock.now())
         return
       }
       case 'instance': {
@@ -221,8 +234,8 @@ export class Dispatcher implements Inference {
         return
       }
       case 'load': {
-        const { agentId, instanceId, model } = command
-        const load = catalogue.loadMessage(model, instanceId)
+        const { agentId, instanceId, model, withoutGpu } = command
+        const load = catalogue.loadMessage(model, instanceId, withoutGpu)
         if (load !== undefined) agents.send(agentId, load)
         else this.#cannotLoad(agentId, instanceId, model.sha256)
         return
@@ -274,7 +287,7 @@ export class Dispatcher implements Inference {
         agents.send(command.agentId, { type: 'cancel', stream, attempt: command.attempt })
         return
       case 'retry':
-        settlement.attemptFailed(command.agentId, command.error)
+        settlement.attemptFailed(request.jobId, command.agentId, command.error)
         this.schedule({
           type: 'retry',
           jobId: request.jobId,
@@ -289,7 +302,7 @@ export class Dispatcher implements Inference {
         this.#byStream.delete(stream)
         this.#bytesInFlight -= flight.chatBytes
         if (command.type === 'fail' && command.agentId !== null)
-          settlement.attemptFailed(command.agentId, command.error)
+          settlement.attemptFailed(request.jobId, command.agentId, command.error)
         settlement.settle(request, flight.relay.record, command, flight.onEvent)
         this.schedule({ type: 'release', jobId: request.jobId })
     }
@@ -326,8 +339,12 @@ const chatBytesMax = limits.controlMessageBytesMax / 2
 /** All jobs that run or wait, since each is kept until its end. */
 const chatBytesInFlightMax = 512 * 1024 * 1024
 
-/** Failures of machines that may be back in a second, better than before; other agents are tried first. */
-const interruptions: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['agent_lost', 'worker_died'])
+/** Failures of machines that may be back in a moment, better than before; other agents are tried first. */
+const interruptions: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'agent_lost',
+  'worker_died',
+  'overheated',
+])
 
 const shuttingDown: Failure = {
   code: 'server_shutting_down',

@@ -1,11 +1,14 @@
+import type { Heartbeat } from '../../protocol/agent-message.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import { newInstanceId, type AgentId } from '../../protocol/ids.ts'
 import type { Agent } from '../../scheduler/fleet.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../pool-admin.ts'
 import type { AdminState, AgentRecord, Store } from '../store/store.ts'
+import { agentOverview } from './agent-overview.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import type { HealthWatch } from './health-watch.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 import type { Clock } from '../../clock.ts'
 
@@ -15,6 +18,7 @@ export type PoolAdminDeps = {
   readonly registry: RegistryWriter
   readonly dispatcher: Dispatcher
   readonly agents: ConnectedAgents
+  readonly health: HealthWatch
   readonly catalogue: Catalogue
   readonly createJoinLink: PoolAdmin['createJoinLink']
 }
@@ -22,7 +26,15 @@ export type PoolAdminDeps = {
 /** What operators see and do: the store's record beside what the running pool believes. */
 export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
   const { store, dispatcher, agents, catalogue } = deps
-  const overview = (record: AgentRecord): AgentOverview => ({ record, live: live(deps, record.id) })
+  const overview = (record: AgentRecord): AgentOverview =>
+    agentOverview({
+      record,
+      live: live(deps, record.id),
+      inventory: dispatcher.scheduler.agent(record.id)?.inventory ?? record.capabilities,
+      health: deps.health.of(record, deps.clock.now()),
+      models: dispatcher.scheduler.models(),
+      now: deps.clock.now(),
+    })
   return {
     listAgents: async () => (await store.listAgents()).map(overview),
     getAgent: async id => {
@@ -75,6 +87,8 @@ async function setAdminState(
   deps.dispatcher.schedule({ type: 'admin_state', agentId: id, adminState: state })
   if (state === 'revoked') deps.agents.revoke(id)
   else deps.agents.pardon(id)
+  // Who gives it work again has looked into what was wrong with it.
+  if (state === 'active') deps.health.forgiveErrors(id, deps.clock.now())
   if (state === 'draining' || state === 'active')
     deps.agents.send(id, { type: 'drain', resume: state === 'active' })
   deps.registry.history({
@@ -123,11 +137,19 @@ function live({ dispatcher, agents }: PoolAdminDeps, id: AgentId): AgentLive {
   return {
     connected: connected !== undefined,
     liveness: believed?.standing.liveness ?? 'red',
+    status: believed?.standing.status ?? null,
+    lastHeartbeatAt: believed?.lastHeartbeatAt ?? null,
     softwareVersion: connected?.softwareVersion ?? null,
-    lastHeartbeat: connected?.lastHeartbeat ?? null,
+    lastHeartbeat: heartbeatOf(connected?.lastHeartbeat ?? null),
     activeRequests: believed?.leaseCount ?? 0,
     instances: believed === undefined ? [] : instancesOf(believed, dispatcher),
   }
+}
+
+function heartbeatOf(heartbeat: Heartbeat | null): AgentLive['lastHeartbeat'] {
+  if (heartbeat === null) return null
+  const { type: _type, sequence: _sequence, agent_id: _agent, ...said } = heartbeat
+  return said
 }
 
 function instancesOf(agent: Readonly<Agent>, { scheduler }: Dispatcher): AgentLive['instances'] {

@@ -1,3 +1,4 @@
+import type { HealthRecord } from '../../capability/health-record.ts'
 import type { Instant } from '../../clock.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
@@ -8,7 +9,7 @@ const historyPendingMax = 10_000
 
 /**
  * Writes what the pool learns about agents behind the requests' back: heartbeats coalesced to the newest per agent,
- * history in batches, status and reliability at their last value. `flush` is called by a timer and at the end.
+ * history in batches, status, reliability and health at their last value. `flush` is called by a timer and at the end.
  */
 export class RegistryWriter {
   readonly #store: Store
@@ -17,6 +18,7 @@ export class RegistryWriter {
   readonly #statuses = new Map<AgentId, AgentStatus>()
   readonly #capabilities = new Map<AgentId, { inventory: Inventory; region: string | null }>()
   readonly #reliabilities = new Map<AgentId, number>()
+  readonly #healths = new Map<AgentId, HealthRecord>()
   #history: HistoryEvent[] = []
   #flushing: Promise<void> | null = null
 
@@ -40,6 +42,10 @@ export class RegistryWriter {
 
   reliability(id: AgentId, reliability: number): void {
     this.#reliabilities.set(id, reliability)
+  }
+
+  health(id: AgentId, health: HealthRecord): void {
+    this.#healths.set(id, health)
   }
 
   history(event: HistoryEvent): void {
@@ -70,6 +76,7 @@ export class RegistryWriter {
     )
     await drain(this.#statuses, (id, status) => this.#store.setAgentStatus(id, status))
     await drain(this.#reliabilities, (id, value) => this.#store.setAgentReliability(id, value))
+    await drain(this.#healths, (id, health) => this.#store.setAgentHealth(id, health))
     await this.#writeHistory()
   }
 

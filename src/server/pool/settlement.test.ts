@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
 import { enrolled, key } from '../../../test/support/store-fixtures.ts'
 import type { ChatJob } from '../../protocol/chat-job.ts'
-import { newJobId, type AgentId } from '../../protocol/ids.ts'
+import type { Failure } from '../../protocol/errors.ts'
+import { newAgentId, newJobId, type AgentId } from '../../protocol/ids.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { RequestRecord, Store } from '../store/store.ts'
 import { RegistryWriter } from './registry-writer.ts'
@@ -33,6 +34,7 @@ function setUp(store: Store = database.store) {
   const errors: unknown[] = []
   const ended: RequestRecord[] = []
   const reliabilities = new Map<AgentId, number>()
+  const outcomes: [AgentId, boolean][] = []
   const registry = new RegistryWriter(store, error => errors.push(error))
   const settlement = new Settlement({
     clock: { now: () => 2_000 },
@@ -40,10 +42,11 @@ function setUp(store: Store = database.store) {
     registry,
     reliabilityOf: id => reliabilities.get(id),
     setReliability: (id, value) => reliabilities.set(id, value),
+    onOutcome: (...outcome) => void outcomes.push(outcome),
     onEnded: record => ended.push(record),
     onError: error => errors.push(error),
   })
-  return { errors, ended, reliabilities, registry, settlement }
+  return { errors, ended, reliabilities, outcomes, registry, settlement }
 }
 
 const request = (): InferenceRequest => ({
@@ -97,9 +100,9 @@ test('reliability is earned by completed requests, lost by the own failures, and
   const served = { attempts: 1, firstTokenAt: 1_500, agentId: id }
   settlement.settle(request(), served, { type: 'finish', reason: 'stop', usage }, () => {})
   expect(reliabilities.get(id)).toBeCloseTo(0.335)
-  settlement.attemptFailed(id, { code: 'agent_refused', message: 'the owner plays' })
+  settlement.attemptFailed(newJobId(), id, { code: 'agent_refused', message: 'the owner plays' })
   expect(reliabilities.get(id)).toBeCloseTo(0.335)
-  settlement.attemptFailed(id, { code: 'worker_died', message: 'killed' })
+  settlement.attemptFailed(newJobId(), id, { code: 'worker_died', message: 'killed' })
   expect(reliabilities.get(id)).toBeCloseTo(0.268)
   await settlement.drained()
   await registry.flush()
@@ -110,6 +113,58 @@ test('reliability is earned by completed requests, lost by the own failures, and
     'failed_request',
     'worker_died',
   ])
+})
+
+describe('the outcome of an inference', () => {
+  const died = { code: 'worker_died', message: 'killed' } as const
+  const a = newAgentId()
+  const b = newAgentId()
+  const end = (
+    faults: readonly (readonly [AgentId, Failure])[],
+    ending: Parameters<Settlement['settle']>[2]['type'],
+  ) => {
+    const { settlement, outcomes } = setUp()
+    const asked = request()
+    for (const [agentId, error] of faults) settlement.attemptFailed(asked.jobId, agentId, error)
+    const served = { attempts: 2, firstTokenAt: null, agentId: b }
+    const endings = {
+      finish: { type: 'finish', reason: 'stop', usage },
+      fail: { type: 'fail', error: died, usage, agentId: b },
+      abandon: { type: 'abandon', usage },
+    } as const
+    settlement.settle(asked, served, endings[ending], () => {})
+    return settlement.drained().then(() => outcomes)
+  }
+
+  test('is told of the one that completed it and of those that failed it before', async () => {
+    expect(await end([[a, died]], 'finish')).toEqual([
+      [a, false],
+      [b, true],
+    ])
+  })
+
+  test('is not told when the owner refused, the network broke or heat stopped it', async () => {
+    const codes = ['agent_refused', 'agent_lost', 'overheated', 'prompt_too_long'] as const
+    const faults = codes.map(code => [a, { code, message: '' }] as const)
+    expect(await end(faults, 'finish')).toEqual([[b, true]])
+  })
+
+  test('is not told when the client left', async () => {
+    expect(await end([], 'abandon')).toEqual([])
+  })
+
+  test('of a request that kills every machine says nothing about them; of one, something about it', async () => {
+    expect(
+      await end(
+        [
+          [a, died],
+          [b, died],
+        ],
+        'fail',
+      ),
+    ).toEqual([])
+    expect(await end([[a, died]], 'fail')).toEqual([[a, false]])
+  })
 })
 
 test('a request for an invented model leaves no row', async () => {

@@ -1,7 +1,8 @@
 import type { Clock, Instant } from '../../clock.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
-import { reliabilityAfter } from '../../scheduler/reliability.ts'
+import type { JobId } from '../../protocol/ids.ts'
+import { isOwnFault, reliabilityAfter } from '../../scheduler/reliability.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { RelayCommand } from '../relay/relay-stream.ts'
 import { elapsed } from '../timers.ts'
@@ -22,6 +23,8 @@ export type SettlementDeps = {
   /** The reliability an agent has now; undefined for one that has left. */
   readonly reliabilityOf: (agentId: AgentId) => number | undefined
   readonly setReliability: (agentId: AgentId, reliability: number) => void
+  /** An inference ended on the agent; `ok` false: it failed, and that was the machine's own doing. */
+  readonly onOutcome: (agentId: AgentId, ok: boolean) => void
   /** One line and the counters for every request that has ended. */
   readonly onEnded: (request: RequestRecord) => void
   readonly onError: (error: unknown) => void
@@ -34,6 +37,8 @@ export type SettlementDeps = {
 export class Settlement {
   readonly #deps: SettlementDeps
   readonly #pending = new Set<Promise<void>>()
+  /** Agents that failed a job which has not ended yet; one that failed it twice counts once. */
+  readonly #faults = new Map<JobId, Set<AgentId>>()
 
   constructor(deps: SettlementDeps) {
     this.#deps = deps
@@ -53,7 +58,9 @@ export class Settlement {
   ): void {
     const record = requestRecord(request, served, ending, this.#deps.clock.now())
     this.#deps.onEnded(record)
-    if (ending.type === 'finish' && served.agentId !== null) this.#completed(served.agentId, record)
+    const completedBy = ending.type === 'finish' ? served.agentId : null
+    if (completedBy !== null) this.#completed(completedBy, record)
+    this.#tellOutcomes(request.jobId, completedBy)
     const pending = this.#store(record)
       .then(
         () => tell(ending, onEvent),
@@ -76,11 +83,27 @@ export class Settlement {
   }
 
   /** Puts an attempt's failure on the agent's record. */
-  attemptFailed(agentId: AgentId, error: Failure): void {
+  attemptFailed(jobId: JobId, agentId: AgentId, error: Failure): void {
     const type = error.code === 'worker_died' ? 'worker_died' : 'failed_request'
     const at = this.#deps.clock.now()
     this.#deps.registry.history({ agentId, type, at, metadata: { code: error.code } })
     this.#rate(agentId, error)
+    if (!isOwnFault(error.code)) return
+    const faults = this.#faults.get(jobId)
+    if (faults === undefined) this.#faults.set(jobId, new Set([agentId]))
+    else faults.add(agentId)
+  }
+
+  /**
+   * Tells which machines' inferences worked. A request that several machines failed and none completed says more about
+   * itself than about them.
+   */
+  #tellOutcomes(jobId: JobId, completedBy: AgentId | null): void {
+    const faults = this.#faults.get(jobId) ?? new Set()
+    this.#faults.delete(jobId)
+    const isPoisonous = completedBy === null && faults.size > 1
+    if (!isPoisonous) for (const agentId of faults) this.#deps.onOutcome(agentId, false)
+    if (completedBy !== null) this.#deps.onOutcome(completedBy, true)
   }
 
   #completed(agentId: AgentId, record: RequestRecord): void {

@@ -14,6 +14,7 @@ type AgentMethods = Pick<
   | 'setAgentStatus'
   | 'setAgentAdminState'
   | 'setAgentReliability'
+  | 'setAgentHealth'
   | 'recordHeartbeats'
   | 'appendHistory'
   | 'listHistory'
@@ -142,6 +143,10 @@ export const agentMethods = (db: StoreDatabase): AgentMethods => ({
 
   async setAgentReliability(id, reliability) {
     await db.update(agents).set({ reliability }).where(eq(agents.agentId, id))
+  },
+
+  async setAgentHealth(id, health) {
+    await db.update(agents).set({ health }).where(eq(agents.agentId, id))
   },
 
   async listHistory(id, limitRows) {

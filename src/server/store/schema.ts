@@ -11,6 +11,7 @@ import {
   primaryKey,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { HealthRecord } from '../../capability/health-record.ts'
 import type { ModelManifest, ModelSource } from '../../models/manifest.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
@@ -30,6 +31,9 @@ export const agentEvent = pgEnum('agent_event', [
   'failed_request',
   'worker_died',
   'admin_state_changed',
+  'thermal_event',
+  'became_unhealthy',
+  'became_healthy',
 ])
 export const keyScope = pgEnum('key_scope', ['infer', 'models:read', 'admin'])
 export const requestOutcome = pgEnum('request_outcome', ['completed', 'failed', 'cancelled'])
@@ -48,6 +52,8 @@ export const agents = pgTable(
     apiKeyHash: bytes('api_key_hash').notNull(),
     adminState: adminState('admin_state').notNull(),
     enrolledAt: instant('enrolled_at').notNull(),
+    /** What counts for a day and must outlive a restart: thermal events, failed inferences. Goes with the agent. */
+    health: document<HealthRecord>('health'),
   },
   table => [
     check('agents_public_key_is_ed25519', sql`octet_length(${table.publicKey}) = 32`),
@@ -103,7 +109,7 @@ export const models = pgTable(
   'models',
   {
     name: safeVarchar('name', { charactersMax: 128 }).primaryKey(),
-    /** Whole, so that a new fact about a model needs no migration. */
+    /** Whole, so that a new fact about a model (its shape, for example) needs no migration; old rows lack it. */
     manifest: document<ModelManifest>('manifest').notNull(),
     source: document<ModelSource>('source').notNull(),
     contextTokens: integer('context_tokens').notNull(),

@@ -1,3 +1,4 @@
+import type { HealthRecord } from '../../capability/health-record.ts'
 import type { Instant } from '../../clock.ts'
 import type { ModelManifest, ModelSource } from '../../models/manifest.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
@@ -25,6 +26,8 @@ export type AgentRecord = {
   readonly reliability: number
   readonly region: string | null
   readonly enrolledAt: Instant
+  /** Null: nothing was ever noted against its hardware. */
+  readonly health: HealthRecord | null
 }
 
 export type HistoryEvent = {
@@ -38,6 +41,9 @@ export type HistoryEvent = {
     | 'failed_request'
     | 'worker_died'
     | 'admin_state_changed'
+    | 'thermal_event'
+    | 'became_unhealthy'
+    | 'became_healthy'
   readonly at: Instant
   readonly metadata: Readonly<Record<string, unknown>>
 }
@@ -128,6 +134,7 @@ export type Store = {
   /** @returns false when there is no such agent */
   setAgentAdminState(id: AgentId, state: AdminState): Promise<boolean>
   setAgentReliability(id: AgentId, reliability: number): Promise<void>
+  setAgentHealth(id: AgentId, health: HealthRecord): Promise<void>
   recordHeartbeats(beats: readonly { id: AgentId; at: Instant }[]): Promise<void>
   appendHistory(events: readonly HistoryEvent[]): Promise<void>
   /** Newest first. */

@@ -1,6 +1,5 @@
 import { expect, test } from 'bun:test'
 import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
-import { formatInventory } from './inventory-text.ts'
 import { judgeDevice } from './judge-device.ts'
 
 const gpu = (change: Partial<GpuInventory>): GpuInventory => ({
@@ -63,11 +62,4 @@ test('what was measured replaces the figures of the table, also downwards', () =
   expect(slow.score).toBeLessThan(judge().score)
   const failed = { ...measured, decode: null, prefill: null, memoryUsableMb: null, reason: 'no' }
   expect(judge({ measured: failed })).toEqual(judge())
-})
-
-test('the table for people shows both', () => {
-  const inventory = machine(gpu({}))
-  const text = formatInventory(inventory, [], [judge()])
-  expect(text).toContain('may serve   yes')
-  expect(text).toMatch(/score {7}\d+\.\d = /)
 })

@@ -1,19 +1,26 @@
 import type { Instant } from '../clock.ts'
-import { figuresOf } from '../capability/card-figures.ts'
-import { lookUpCard } from '../capability/card-table.ts'
-import { driverFactsOf, judgeDriver } from '../capability/driver-blacklist.ts'
-import { judgeEligibility, modelMemoryMb } from '../capability/eligibility.ts'
-import { noOutcomes } from '../capability/error-window.ts'
-import { capabilityScore } from '../capability/score.ts'
-import { noThermalEvents } from '../capability/thermal-window.ts'
 import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
+import { figuresOf } from './card-figures.ts'
+import { lookUpCard } from './card-table.ts'
+import { driverFactsOf, judgeDriver } from './driver-blacklist.ts'
+import { judgeEligibility, modelMemoryMb, type Answer } from './eligibility.ts'
+import { noOutcomes, type ErrorWindow } from './error-window.ts'
+import { capabilityScore } from './score.ts'
+import { noThermalEvents, type ThermalWindow } from './thermal-window.ts'
 
-/** What a device is good for, as far as its inventory and what was measured of it tell: before it has served, and for no model in particular. */
+/** How a device behaved while it served. */
+export type DeviceHistory = { readonly thermal: ThermalWindow; readonly errors: ErrorWindow }
+
+const noHistory: DeviceHistory = { thermal: noThermalEvents, errors: noOutcomes }
+
+/** What a device is good for, as far as its inventory, what was measured of it and how it behaved tell. */
 export type DeviceJudgement = {
   readonly id: string
   readonly eligible: boolean
   /** Why not, in words with the figures; empty when it is eligible. */
   readonly reasons: readonly string[]
+  /** What every predicate says, those that it passes included. */
+  readonly answers: readonly Answer[]
   /** Known trouble with the driver, also where it can be worked around. */
   readonly driverNotes: readonly string[]
   /** 0 to 100. */
@@ -22,10 +29,12 @@ export type DeviceJudgement = {
   readonly explanation: string
 }
 
+/** @param history absent: the device has not served yet, so its inventory alone decides */
 export function judgeDevice(
   inventory: Inventory,
   gpu: GpuInventory,
   now: Instant,
+  history: DeviceHistory = noHistory,
 ): DeviceJudgement {
   const figures = figuresOf(lookUpCard(gpu), gpu)
   const driver = judgeDriver(driverFactsOf(inventory, gpu))
@@ -33,8 +42,7 @@ export function judgeDevice(
     gpu,
     computeCapabilityByTable: figures.computeCapability,
     driver,
-    thermal: noThermalEvents,
-    errors: noOutcomes,
+    ...history,
     now,
   })
   const { score, explanation } = capabilityScore({
@@ -48,6 +56,7 @@ export function judgeDevice(
   return {
     id: gpu.id,
     eligible,
+    answers,
     reasons: answers.filter(answer => !answer.passes).map(answer => answer.reason),
     driverNotes: driver.matches.map(entry => `${entry.reason} ${entry.workaround.text}`.trim()),
     score,
