@@ -9,8 +9,10 @@ import type { Inventory } from '../protocol/gpu.ts'
 import { takeAgentLock } from './agent-lock.ts'
 import { agentPublicKey } from './agent-keys.ts'
 import { parseCommandLine, usage, type Command } from './command-line.ts'
+import { doctor } from './doctor/doctor-command.ts'
 import type { StartEngine } from './engine/engine.ts'
 import type { EngineSurroundings, PrepareEngine } from './engine/prepare-engine.ts'
+import type { PrepareWorker } from './engine/worker-program.ts'
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
 import { formatInventory } from './inventory-text.ts'
@@ -41,11 +43,13 @@ function fail(problem: string): number {
   return exitFailed
 }
 
-async function perform(
-  command: Command,
-  dir: string,
-  prepareEngine: PrepareEngine,
-): Promise<number> {
+/** What a checkout and the executable do differently. */
+export type EngineParts = {
+  readonly prepareEngine: PrepareEngine
+  readonly prepareWorker: PrepareWorker
+}
+
+async function perform(command: Command, dir: string, engine: EngineParts): Promise<number> {
   switch (command.name) {
     case 'help':
       process.stdout.write(usage)
@@ -56,13 +60,15 @@ async function perform(
     case 'join':
       return await join(command, dir)
     case 'run':
-      return await run(dir, prepareEngine)
+      return await run(dir, engine.prepareEngine)
     case 'status':
       return await status(command.json, dir)
     case 'leave':
       return leave(command.yes, dir)
     case 'probe':
       return await probe(command.json)
+    case 'doctor':
+      return await doctor(command.json, dir, engine.prepareWorker)
   }
 }
 
@@ -223,7 +229,7 @@ function createLog(): Logger | string {
  */
 export async function runCommandLine(
   argv: readonly string[],
-  prepareEngine: PrepareEngine,
+  engine: EngineParts,
 ): Promise<number> {
   const command = parseCommandLine(argv)
   if ('problem' in command) {
@@ -231,7 +237,7 @@ export async function runCommandLine(
     return exitUsage
   }
   try {
-    return await perform(command, defaultStateDir(process.env), prepareEngine)
+    return await perform(command, defaultStateDir(process.env), engine)
   } catch (error) {
     if (error instanceof StateError) return fail(error.message)
     throw error
