@@ -1,6 +1,5 @@
 import { expect, test } from 'bun:test'
 import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
-import { formatInventory } from './inventory-text.ts'
 import { judgeDevice } from './judge-device.ts'
 
 const gpu = (change: Partial<GpuInventory>): GpuInventory => ({
@@ -47,9 +46,9 @@ test('a card that nobody knows has a score from what could be read, and no inven
   expect(unknown.explanation).not.toMatch(/NaN|undefined|null/)
 })
 
-test('the table for people shows both', () => {
-  const inventory = machine(gpu({}))
-  const text = formatInventory(inventory, [], [judge()])
-  expect(text).toContain('may serve   yes')
-  expect(text).toMatch(/score {7}\d+\.\d = /)
+test('a backend that its driver is known to break is not among those of the device', () => {
+  const backends: GpuInventory['backends'] = ['cuda', 'vulkan']
+  expect(judge({ backends }).backends).toEqual(['cuda', 'vulkan'])
+  expect(judge({ backends, driverVersion: '525.147.05' }).backends).toEqual(['vulkan'])
+  expect(judge({}).backends).toBeNull()
 })

@@ -16,10 +16,14 @@ export type DeviceJudgement = {
   readonly reasons: readonly string[]
   /** Known trouble with the driver, also where it can be worked around. */
   readonly driverNotes: readonly string[]
+  /** What llama.cpp may drive it with, best first, without what its driver is known to break; null: not known. */
+  readonly backends: readonly NonNullable<GpuInventory['backends']>[number][] | null
   /** 0 to 100. */
   readonly score: number
   /** How the score comes about, and where its figures are from. */
   readonly explanation: string
+  /** Where the figures are from that no probe reads. */
+  readonly figuresFrom: string
 }
 
 export function judgeDevice(
@@ -50,7 +54,9 @@ export function judgeDevice(
     eligible,
     reasons: answers.filter(answer => !answer.passes).map(answer => answer.reason),
     driverNotes: driver.matches.map(entry => `${entry.reason} ${entry.workaround.text}`.trim()),
+    backends: gpu.backends?.filter(backend => !driver.avoidBackends.includes(backend)) ?? null,
     score,
     explanation: `${explanation} (${figures.origin})`,
+    figuresFrom: figures.origin,
   }
 }

@@ -112,8 +112,11 @@ describe('the command line', () => {
       stdout: `${software.version}\nprotocol  1\n`,
     })
     const probed = await agent('probe', '--json')
-    expect(JSON.parse(probed.stdout)).toMatchObject({ arch: process.arch, gpus: expect.any(Array) })
-    expect((await agent('probe')).stdout).toContain('processor')
+    expect(JSON.parse(probed.stdout)).toMatchObject({
+      schemaVersion: 1,
+      inventory: { arch: process.arch, gpus: expect.any(Array) },
+    })
+    expect((await agent('probe')).stdout).toContain('serves')
     expect(await agent('--help')).toMatchObject({
       exitCode: 0,
       stdout: expect.stringContaining('join LINK'),

@@ -15,9 +15,9 @@ import type { EngineSurroundings, PrepareEngine } from './engine/prepare-engine.
 import type { PrepareWorker } from './engine/worker-program.ts'
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
-import { formatInventory } from './inventory-text.ts'
 import { judgeDevice } from './judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
+import { probe } from './probe/probe-command.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'
 import {
@@ -66,7 +66,7 @@ async function perform(command: Command, dir: string, engine: EngineParts): Prom
     case 'leave':
       return leave(command.yes, dir)
     case 'probe':
-      return await probe(command.json)
+      return await probe(command.json, dir)
     case 'doctor':
       return await doctor(command.json, dir, engine.prepareWorker)
   }
@@ -166,18 +166,6 @@ async function enginePrepared(
   const prepared = await prepareEngine({ ...surroundings, signal: stopped.signal })
   for (const signal of stopSignals) process.off(signal, stop)
   return stopped.signal.aborted ? { problem: 'stopped' } : prepared
-}
-
-async function probe(json: boolean): Promise<number> {
-  const { gpus, problems } = await createSystemProbe().inventory()
-  const inventory = await readMachine(gpus)
-  const judgements = gpus.map(gpu => judgeDevice(inventory, gpu, systemClock.now()))
-  process.stdout.write(
-    json
-      ? `${JSON.stringify({ ...inventory, problems, judgements })}\n`
-      : formatInventory(inventory, problems, judgements),
-  )
-  return exitOk
 }
 
 async function status(json: boolean, dir: string): Promise<number> {

@@ -1,3 +1,4 @@
+import { normalPciBusId } from '../../gpu/pci.ts'
 import type { PciDisplay } from '../../gpu/pci-displays.ts'
 import type { GpuInventory } from '../../protocol/gpu.ts'
 import { says, type Finding } from './finding.ts'
@@ -40,16 +41,18 @@ const answers = (gpu: DevicesFacts['gpus'][number]): boolean =>
     ? !['systeminformation', 'wmi'].includes(gpu.source)
     : gpu.source !== 'systeminformation' || gpu.vendor === 'other'
 
+type Place = Pick<PciDisplay, 'vendor' | 'pciBusId'>
+
 /** The same place on the bus; where a place is not known, the same vendor. */
-const isAmong = (
-  card: Pick<PciDisplay, 'vendor' | 'pciBusId'>,
-  others: readonly Pick<PciDisplay, 'vendor' | 'pciBusId'>[],
-): boolean =>
-  others.some(other =>
-    card.pciBusId === null || other.pciBusId === null
+function isAmong(card: Place, others: readonly Place[]): boolean {
+  const place = normalPciBusId(card.pciBusId)
+  return others.some(other => {
+    const otherPlace = normalPciBusId(other.pciBusId)
+    return place === null || otherPlace === null
       ? card.vendor === other.vendor
-      : card.pciBusId === other.pciBusId.toLowerCase().replace(/^0000(?=[0-9a-f]{4}:)/, ''),
-  )
+      : place === otherPlace
+  })
+}
 
 function silence(card: PciDisplay, platform: NodeJS.Platform): Finding {
   const { name, driver, vendor } = card

@@ -4,9 +4,7 @@ import { says, type Finding } from './finding.ts'
 
 export type EngineFacts = {
   /** Devices that may serve. */
-  readonly gpus: readonly Pick<GpuInventory, 'name' | 'vendor'>[]
-  readonly platform: NodeJS.Platform
-  readonly arch: string
+  readonly gpus: readonly Pick<GpuInventory, 'name'>[]
   readonly examination: EngineExamination
 }
 

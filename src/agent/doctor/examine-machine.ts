@@ -7,6 +7,7 @@ import type { GpuProbe } from '../../gpu/probe.ts'
 import { listDrmCards, type Sysfs } from '../../gpu/sysfs.ts'
 import { accessProblems, readSurroundings } from '../../gpu/wsl.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
+import { demoModelPath } from '../demo-model.ts'
 import { examineWorker } from '../engine/examine-worker.ts'
 import type { PrepareWorker, ReadyWorker } from '../engine/worker-program.ts'
 import { buildFacts } from '../executable/build-facts.ts'
@@ -124,7 +125,7 @@ async function examineEngine(
   if ('problem' in ready.facts)
     return [says('engine').failing(ready.facts.problem, 'let this user write there, or free space')]
   const worker: ReadyWorker = ready.facts
-  const modelPath = worker.tinyModelPath ?? (await smallestHeldModel(stateDir))
+  const modelPath = demoModelPath() ?? (await smallestHeldModel(stateDir))
   const examination = await examineWorker(worker.program, modelPath, timers, engineMs)
   const now = systemClock.now()
   const serving = gpus.filter(
@@ -139,6 +140,6 @@ async function examineEngine(
       cuda: worker.cuda,
       packed: buildFacts !== null,
     }),
-    ...checkEngine({ gpus: serving, platform, arch, examination }),
+    ...checkEngine({ gpus: serving, examination }),
   ]
 }

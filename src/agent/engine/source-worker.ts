@@ -1,12 +1,6 @@
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { cudaPlatforms } from '../executable/choose-engine.ts'
 import { sourceWorker } from './llama-engine.ts'
 import type { PrepareWorker } from './worker-program.ts'
-
-const demoModelPath = fileURLToPath(
-  new URL('../../../models/demo/gpupool-demo.gguf', import.meta.url),
-)
 
 /** The worker of a checkout: its engine is in node_modules, the CUDA build of it only where a GPU was seen at install. */
 export const prepareSourceWorker: PrepareWorker = async () => {
@@ -16,7 +10,6 @@ export const prepareSourceWorker: PrepareWorker = async () => {
     cudaPlatforms.includes(`${process.platform}-${process.arch}`) && isInstalled(cudaPackage)
   return {
     program: sourceWorker,
-    tinyModelPath: existsSync(demoModelPath) ? demoModelPath : null,
     cuda: { state: hasCuda ? 'ready' : 'not_built' },
   }
 }

@@ -18,8 +18,6 @@ export type WorkerProgram = {
 
 export type ReadyWorker = {
   readonly program: WorkerProgram
-  /** A model that is always there, to try the engine with; null: this build brings none. */
-  readonly tinyModelPath: string | null
   /** Where the CUDA libraries are; `not_fetched`: the agent gets them from the pool when it runs. */
   readonly cuda: CudaState | { readonly state: 'not_fetched'; readonly sizeBytes: number }
 }

@@ -77,6 +77,6 @@ export function preparePackedWorker(facts: BuildFacts, runtime: Blob): PrepareWo
           ? { state: 'ready' }
           : { state: 'not_fetched', sizeBytes: facts.cuda.sizeBytes }
     }
-    return { program: packedWorker(place.opened, cuda), tinyModelPath: null, cuda: state }
+    return { program: packedWorker(place.opened, cuda), cuda: state }
   }
 }
