@@ -16,7 +16,7 @@ const findings = [
     'GA106 [GeForce RTX 3060] (0000:02:00.0) is there, but its driver (nouveau) does not answer',
     "install NVIDIA's own driver and restart",
   ),
-  says('disk').warning('models in /home/ann/models: 5.0 GB free', 'free space'),
+  says('disk').warning('models in /srv/agent/models: 5.0 GB free', 'free space'),
   says('name').ok('pool.example has an address'),
   says('pool').skipped('the server was not reached, or not verified: it was told nothing'),
 ]
@@ -29,7 +29,7 @@ ok       devices       NVIDIA GeForce RTX 4090 answers through nvml
 failing                GA106 [GeForce RTX 3060] (0000:02:00.0) is there, but its
                        driver (nouveau) does not answer
                        -> install NVIDIA's own driver and restart
-warning  disk          models in /home/ann/models: 5.0 GB free
+warning  disk          models in /srv/agent/models: 5.0 GB free
                        -> free space
 
 ok       name          pool.example has an address

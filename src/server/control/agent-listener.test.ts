@@ -219,7 +219,7 @@ describe('enrolment', () => {
 
   test('only agents of the pool are told its catalogue, and not where files lie', async () => {
     const { apiKey, agentId } = await enrolMachine()
-    const source = { kind: 'path', path: '/home/operator/a.gguf' } as const
+    const source = { kind: 'path', path: '/srv/operator/a.gguf' } as const
     await database.store.addModel(model('llama', { source }))
     await pool.poolAdmin.catalogueChanged()
     const ask = (key: string) =>
