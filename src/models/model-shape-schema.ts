@@ -4,14 +4,15 @@ import { shapeLimits } from './model-shape-metadata.ts'
 
 const count = (maximum: number) => Type.Integer({ minimum: 0, maximum })
 const size = count(shapeLimits.headSizeMax)
-/** Products of bounded numbers (elements of a state); no file is larger. */
-const product = count(Number.MAX_SAFE_INTEGER)
+/** Sizes of a hostile file and products of them leave the range of whole numbers, never that of a double. */
+const product = Type.Number({ minimum: 0 })
 
 const AttentionSchema = Type.Object({
   heads: count(shapeLimits.headsMax),
   kvHeads: count(shapeLimits.headsMax),
-  keySize: size,
-  valueSize: size,
+  // Where no key of the header tells them, they follow from the embedding.
+  keySize: count(shapeLimits.embeddingMax),
+  valueSize: count(shapeLimits.embeddingMax),
   windowed: Type.Boolean(),
   cached: Type.Boolean(),
   latent: Type.Union([Type.Object({ keySize: size, valueSize: size }), Type.Null()]),
