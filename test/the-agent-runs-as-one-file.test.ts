@@ -167,8 +167,21 @@ test('it says what it is', async () => {
     expect(licenses).toMatch(new RegExp(`^${part} \\S+ \\(`, 'm'))
 
   const probe = agent('probe', home, ['probe', '--json'])
-  const inventory = JSON.parse(await probe.line(line => line.startsWith('{')))
-  expect(inventory).toMatchObject({ arch: process.arch, gpus: expect.any(Array) })
+  const report = JSON.parse(await probe.line(line => line.startsWith('{')))
+  expect(report.inventory).toMatchObject({ arch: process.arch, gpus: expect.any(Array) })
   expect(existsSync(cacheOf(home)), 'neither of them needs the engine').toBe(false)
   expect(readFileSync(built.path).length).toBeLessThan(160e6)
+})
+
+test('its doctor unpacks the engine and starts it', async () => {
+  const home = emptyFolder('home-doctor')
+  const doctor = agent('doctor', home, ['doctor', '--json'])
+  const report = JSON.parse(await doctor.line(line => line.startsWith('{')))
+  expect(report.findings).toContainEqual({
+    check: 'engine',
+    status: 'ok',
+    text: expect.stringMatching(/^llama\.cpp runs on .*no model is here to compute with$/),
+    todo: null,
+  })
+  expect(packsIn(cacheOf(home))).toEqual([ownPack()])
 })

@@ -1,6 +1,6 @@
 import os from 'node:os'
 import { CpuUse, cpuTimesOf } from '../../src/agent/cpu-use.ts'
-import { checkoutOptions } from '../../src/agent/engine/llama-engine.ts'
+import { sourceEngine } from '../../src/agent/engine/llama-engine.ts'
 import { createStartMeasuring } from '../../src/agent/engine/measuring.ts'
 import { agentLimits } from '../../src/agent/agent-limits.ts'
 import type { Measured } from '../../src/agent/worker/measure-message.ts'
@@ -8,7 +8,7 @@ import { worth } from '../../src/agent/worker/thread-sweep.ts'
 import { median } from '../harness/statistics.ts'
 import { CannotRun } from '../harness/context.ts'
 
-const start = createStartMeasuring(checkoutOptions)
+const start = createStartMeasuring(sourceEngine)
 
 /** Measures the processor as the agent does. `all`: every number of threads, however long it takes. */
 export async function measureThreads(

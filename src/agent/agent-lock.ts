@@ -1,5 +1,5 @@
 import { Database } from 'bun:sqlite'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StateError, writeAtomically } from './state-dir.ts'
 
@@ -44,6 +44,28 @@ export function takeAgentLock(
         database.close()
       },
     },
+  }
+}
+
+/**
+ * Looks who has the state directory, without taking it.
+ * @returns null when nobody has it, or there is no such directory yet
+ */
+export function readLockOwner(dir: string): { readonly pid: number | null } | null {
+  const path = join(dir, 'agent.lock')
+  if (!existsSync(path)) return null
+  const database = new Database(path, { readonly: true })
+  try {
+    database.run('PRAGMA busy_timeout = 0')
+    // Reading takes the shared lock, for a moment, which is refused while somebody has the exclusive one.
+    database.query('SELECT count(*) FROM sqlite_master').get()
+    return null
+  } catch (error) {
+    if (error instanceof Error && Reflect.get(error, 'code') === 'SQLITE_BUSY')
+      return { pid: readPid(join(dir, 'agent.pid')) }
+    throw error
+  } finally {
+    database.close()
   }
 }
 

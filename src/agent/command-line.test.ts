@@ -10,6 +10,8 @@ test.each<[string[], Command]>([
   [['run'], { name: 'run' }],
   [['status', '--json'], { name: 'status', json: true }],
   [['leave', '--yes'], { name: 'leave', yes: true }],
+  [['probe'], { name: 'probe', json: false }],
+  [['doctor', '--json'], { name: 'doctor', json: true }],
   [['version'], { name: 'version' }],
   [['--version'], { name: 'version' }],
   [['licenses'], { name: 'licenses' }],
@@ -26,6 +28,7 @@ test.each([
   [['join', 'a', 'b']],
   [['join', 'a', '--name', '']],
   [['run', 'now']],
+  [['doctor', 'all']],
   [['run', '--fast']],
   [['status', '--json=yes']],
 ])('%p is refused with a reason', argv => {

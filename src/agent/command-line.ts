@@ -12,6 +12,7 @@ export type Command =
   | { readonly name: 'status'; readonly json: boolean }
   | { readonly name: 'leave'; readonly yes: boolean }
   | { readonly name: 'probe'; readonly json: boolean }
+  | { readonly name: 'doctor'; readonly json: boolean }
   | { readonly name: 'version' }
   | { readonly name: 'licenses' }
   | { readonly name: 'help' }
@@ -24,7 +25,8 @@ export const usage = `gpupool-agent: contributes this machine to a gpupool
   run                                         serve the pool until stopped (Ctrl-C)
   status [--json]                             what the running agent is doing
   leave [--yes]                               forget the pool; downloaded models stay
-  probe [--json]                              what this machine has: devices, processor, memory
+  probe [--json]                              what this machine has, and which models fit on it
+  doctor [--json]                             what is wrong here, and what to do about it; ends with 1 if anything is
   version                                     print version, commit and protocol
   licenses                                    print the licences of everything in this program
 
@@ -44,6 +46,7 @@ const optionsOf: Readonly<Record<Command['name'], ParseArgsOptionsConfig>> = {
   status: { json: { type: 'boolean' } },
   leave: { yes: { type: 'boolean' } },
   probe: { json: { type: 'boolean' } },
+  doctor: { json: { type: 'boolean' } },
   version: {},
   licenses: {},
   help: {},
@@ -90,7 +93,8 @@ function build(
     return { name, link, machineName, region }
   }
   if (link !== undefined) return { problem: `${name} takes no "${link}"` }
-  if (name === 'status' || name === 'probe') return { name, json: values['json'] === true }
+  if (name === 'status' || name === 'probe' || name === 'doctor')
+    return { name, json: values['json'] === true }
   if (name === 'leave') return { name, yes: values['yes'] === true }
   return { name }
 }

@@ -7,6 +7,7 @@ import {
 } from '../protocol/enrolment.ts'
 import { parseJoinLink, type JoinLink } from '../protocol/join-link.ts'
 import { agentLimits } from './agent-limits.ts'
+import { readBounded } from './pool-request.ts'
 
 export type Enrolled = { readonly response: EnrolResponse; readonly caPem: string }
 
@@ -84,22 +85,14 @@ async function exchange(url: string, init: BunFetchRequestInit): Promise<Answer 
       redirect: 'error',
       signal: AbortSignal.timeout(agentLimits.enrolmentTimeoutMs),
     })
-    return { status: response.status, text: await readBounded(response) }
+    return {
+      status: response.status,
+      text: await readBounded(response, agentLimits.enrolmentAnswerBytesMax),
+    }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     return { problem: `the server at ${new URL(url).origin} cannot be reached: ${reason}` }
   }
-}
-
-async function readBounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > agentLimits.enrolmentAnswerBytesMax) throw new Error('its answer is too long')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function explainRefusal({ status, text }: Answer): string {

@@ -118,8 +118,11 @@ describe('the command line', () => {
       stdout: `${software.version}\nprotocol  1\n`,
     })
     const probed = await agent('probe', '--json')
-    expect(JSON.parse(probed.stdout)).toMatchObject({ arch: process.arch, gpus: expect.any(Array) })
-    expect((await agent('probe')).stdout).toContain('processor')
+    expect(JSON.parse(probed.stdout)).toMatchObject({
+      schemaVersion: 1,
+      inventory: { arch: process.arch, gpus: expect.any(Array) },
+    })
+    expect((await agent('probe')).stdout).toContain('serves')
     expect(await agent('--help')).toMatchObject({
       exitCode: 0,
       stdout: expect.stringContaining('join LINK'),
@@ -130,6 +133,22 @@ describe('the command line', () => {
       stderr: expect.stringContaining('there is no command "fly"'),
     })
   })
+
+  test('examines a machine that has not joined; the exit code says whether anything fails', async () => {
+    const { stdout, exitCode } = await agent('doctor', '--json')
+    const report = JSON.parse(stdout)
+    expect(exitCode).toBe(report.healthy ? 0 : 1)
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ check: 'identity', status: 'skipped' }),
+    )
+    // A file stands where a folder is needed: nobody can write there, whoever they are.
+    const own = dir
+    dir = join(main, 'agent')
+    const failing = await agent('doctor')
+    dir = own
+    expect(failing).toMatchObject({ exitCode: 1, stderr: '' })
+    expect(failing.stdout).toContain('\nfailing  disk ')
+  }, 30_000)
 
   test('does not run on a machine that has not joined', async () => {
     expect(await agent('run')).toMatchObject({
@@ -174,6 +193,14 @@ describe('the command line', () => {
     expect(await agent('leave', '--yes')).toMatchObject({
       exitCode: 1,
       stderr: expect.stringContaining('stop it first'),
+    })
+    const doctor = await agent('doctor', '--json')
+    expect(doctor.stdout).not.toContain('gpt_agt_secret')
+    expect(JSON.parse(doctor.stdout).findings).toContainEqual({
+      check: 'agent',
+      status: 'ok',
+      text: `one is running (pid ${running.pid}), online`,
+      todo: null,
     })
 
     running.kill('SIGTERM')

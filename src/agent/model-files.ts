@@ -6,6 +6,7 @@ import type { Failure } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
 import { download, type DownloadRequest } from './download.ts'
 import { FileHashes, hashFile } from './file-hashes.ts'
+import { poolHeaders } from './pool-request.ts'
 import type { Identity } from './state-dir.ts'
 import type { Timers } from './timers.ts'
 
@@ -142,12 +143,9 @@ export class ModelFiles {
     const resolved = new URL(url, identity.origin)
     if (resolved.protocol !== 'https:')
       return { code: 'model_load_failed', message: 'models are fetched with https only' }
-    const headers = {
-      authorization: `Bearer ${identity.apiKey}`,
-      'x-gpupool-agent': identity.agentId,
-    }
-    const isPools = resolved.origin === identity.origin
-    return { url: resolved.href, pool: isPools ? { headers, caPem } : null, partPath, sizeBytes }
+    const pool =
+      resolved.origin === identity.origin ? { headers: poolHeaders(identity), caPem } : null
+    return { url: resolved.href, pool, partPath, sizeBytes }
   }
 
   /** A downloaded file gets its name only when its bytes are right; wrong ones are deleted. */

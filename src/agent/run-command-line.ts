@@ -9,13 +9,15 @@ import type { Inventory } from '../protocol/gpu.ts'
 import { takeAgentLock } from './agent-lock.ts'
 import { agentPublicKey } from './agent-keys.ts'
 import { parseCommandLine, usage, type Command } from './command-line.ts'
+import { doctor } from './doctor/doctor-command.ts'
 import type { EngineSurroundings, PreparedEngine, PrepareEngine } from './engine/prepare-engine.ts'
+import type { PrepareWorker } from './engine/worker-program.ts'
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
 import { embeddedFile } from './executable/embedded-file.ts'
-import { formatInventory } from './inventory-text.ts'
 import { judgeDevice } from '../capability/judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
+import { probe } from './probe/probe-command.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'
 import {
@@ -41,11 +43,13 @@ function fail(problem: string): number {
   return exitFailed
 }
 
-async function perform(
-  command: Command,
-  dir: string,
-  prepareEngine: PrepareEngine,
-): Promise<number> {
+/** What a checkout and the executable do differently. */
+export type EngineParts = {
+  readonly prepareEngine: PrepareEngine
+  readonly prepareWorker: PrepareWorker
+}
+
+async function perform(command: Command, dir: string, engine: EngineParts): Promise<number> {
   switch (command.name) {
     case 'help':
       process.stdout.write(usage)
@@ -58,13 +62,15 @@ async function perform(
     case 'join':
       return await join(command, dir)
     case 'run':
-      return await run(dir, prepareEngine)
+      return await run(dir, engine.prepareEngine)
     case 'status':
       return await status(command.json, dir)
     case 'leave':
       return leave(command.yes, dir)
     case 'probe':
-      return await probe(command.json)
+      return await probe(command.json, dir)
+    case 'doctor':
+      return await doctor(command.json, dir, engine.prepareWorker)
   }
 }
 
@@ -171,18 +177,6 @@ async function enginePrepared(
   return stopped.signal.aborted ? { problem: 'stopped' } : prepared
 }
 
-async function probe(json: boolean): Promise<number> {
-  const { gpus, problems } = await createSystemProbe().inventory()
-  const inventory = await readMachine(gpus)
-  const judgements = gpus.map(gpu => judgeDevice(inventory, gpu, systemClock.now()))
-  process.stdout.write(
-    json
-      ? `${JSON.stringify({ ...inventory, problems, judgements })}\n`
-      : formatInventory(inventory, problems, judgements),
-  )
-  return exitOk
-}
-
 async function licenses(): Promise<number> {
   const texts = embeddedFile('.txt')
   if (texts === null)
@@ -247,7 +241,7 @@ function createLog(): Logger | string {
  */
 export async function runCommandLine(
   argv: readonly string[],
-  prepareEngine: PrepareEngine,
+  engine: EngineParts,
 ): Promise<number> {
   const command = parseCommandLine(argv)
   if ('problem' in command) {
@@ -255,7 +249,7 @@ export async function runCommandLine(
     return exitUsage
   }
   try {
-    return await perform(command, defaultStateDir(process.env), prepareEngine)
+    return await perform(command, defaultStateDir(process.env), engine)
   } catch (error) {
     if (error instanceof StateError) return fail(error.message)
     throw error

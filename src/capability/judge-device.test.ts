@@ -63,3 +63,13 @@ test('what was measured replaces the figures of the table, also downwards', () =
   const failed = { ...measured, decode: null, prefill: null, memoryUsableMb: null, reason: 'no' }
   expect(judge({ measured: failed })).toEqual(judge())
 })
+
+test('a backend that its driver is known to break is not among those of the device', () => {
+  const backends: GpuInventory['backends'] = ['cuda', 'vulkan']
+  expect(judge({ backends }).backends).toEqual(['cuda', 'vulkan'])
+  // Bad only where a model is split over several cards.
+  const card = gpu({ backends, driverVersion: '545.23.08' })
+  expect(judgeDevice(machine(card, card), card, 0).backends).toEqual(['vulkan'])
+  expect(judgeDevice(machine(card), card, 0).backends).toEqual(['cuda', 'vulkan'])
+  expect(judge({}).backends).toBeNull()
+})

@@ -23,10 +23,14 @@ export type DeviceJudgement = {
   readonly answers: readonly Answer[]
   /** Known trouble with the driver, also where it can be worked around. */
   readonly driverNotes: readonly string[]
+  /** What llama.cpp may drive it with, best first, without what its driver is known to break; null: not known. */
+  readonly backends: readonly NonNullable<GpuInventory['backends']>[number][] | null
   /** 0 to 100. */
   readonly score: number
   /** How the score comes about, and where its figures are from. */
   readonly explanation: string
+  /** Where the figures are from that no probe reads. */
+  readonly figuresFrom: string
 }
 
 /** @param history absent: the device has not served yet, so its inventory alone decides */
@@ -59,7 +63,9 @@ export function judgeDevice(
     answers,
     reasons: answers.filter(answer => !answer.passes).map(answer => answer.reason),
     driverNotes: driver.matches.map(entry => `${entry.reason} ${entry.workaround.text}`.trim()),
+    backends: gpu.backends?.filter(backend => !driver.avoidBackends.includes(backend)) ?? null,
     score,
     explanation: `${explanation} (${figures.origin})`,
+    figuresFrom: figures.origin,
   }
 }

@@ -12,7 +12,8 @@ export function servingRequest(
   shape: ModelShape,
   { contextTokens, slots }: { readonly contextTokens: number; readonly slots: number },
 ): Omit<MemoryRequest, 'gpuLayers'> {
-  const contextTokensPerSlot = Math.min(contextTokens, shape.contextTokensTrained)
+  const trained = shape.contextTokensTrained
+  const contextTokensPerSlot = trained > 0 ? Math.min(contextTokens, trained) : contextTokens
   return {
     shape,
     contextTokensPerSlot,

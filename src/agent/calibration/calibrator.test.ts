@@ -6,7 +6,7 @@ import { pino } from 'pino'
 import { systemClock, wallClock } from '../../clock.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import { agentLimits } from '../agent-limits.ts'
-import { checkoutOptions } from '../engine/llama-engine.ts'
+import { sourceEngine } from '../engine/llama-engine.ts'
 import { createStartMeasuring, type Measuring } from '../engine/measuring.ts'
 import { processTimers } from '../timers.ts'
 import { Calibrator } from './calibrator.ts'
@@ -28,7 +28,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true }))
 
-const start = createStartMeasuring(checkoutOptions)
+const start = createStartMeasuring(sourceEngine)
 
 /** A calibrator that need not wait for quiet; `changed` and `started` resolve at the next time. */
 function bench(options: { startMeasuring?: typeof start; availableBytes?: number } = {}) {
@@ -131,7 +131,7 @@ test('a machine without room is not measured, and says so', async () => {
 })
 
 test('an engine that does not start is a reason, too', async () => {
-  const startMeasuring = createStartMeasuring({ ...checkoutOptions, command: ['/nonexistent/bun'] })
+  const startMeasuring = createStartMeasuring({ ...sourceEngine, command: ['/nonexistent/bun'] })
   const { calibrator, events } = bench({ startMeasuring })
   calibrator.activity(true)
   await events.changed.promise

@@ -14,17 +14,9 @@ import {
 } from '../worker/worker-message.ts'
 import type { Engine, EngineEvent, EngineJob, EngineModel, StartEngine } from './engine.ts'
 import { LastLines } from './last-lines.ts'
+import type { WorkerProgram } from './worker-program.ts'
 
-export type LlamaEngineOptions = {
-  /** Starts the worker: an executable and its arguments. */
-  readonly command: readonly string[]
-  /**
-   * Where the worker starts. Bun reads .env and bunfig.toml there, so it must be a folder of ours: a stranger's must not
-   * configure the worker.
-   */
-  readonly directory: string
-  /** The worker's whole environment. */
-  readonly environment: Readonly<Record<string, string>>
+export type LlamaEngineOptions = WorkerProgram & {
   /** Calls back once after so many milliseconds. @returns cancels it */
   readonly after: (ms: number, callback: () => void) => () => void
 }
@@ -68,10 +60,15 @@ export function workerEnvironment(
 }
 
 /** The worker from its source, as in a checkout. */
-export const checkoutOptions: LlamaEngineOptions = {
+export const sourceWorker: WorkerProgram = {
   command: [process.execPath, `${workerDirectory}main.ts`],
   directory: workerDirectory,
   environment: workerEnvironment(process.env),
+}
+
+/** The worker from its source, with the process's own timers. */
+export const sourceEngine: LlamaEngineOptions = {
+  ...sourceWorker,
   after: (ms, callback) => {
     const timer = setTimeout(callback, ms)
     return () => {
@@ -80,8 +77,7 @@ export const checkoutOptions: LlamaEngineOptions = {
   },
 }
 
-/** Runs the worker from its source, as in a checkout. */
-export const startLlamaEngine: StartEngine = createStartLlamaEngine(checkoutOptions)
+export const startLlamaEngine: StartEngine = createStartLlamaEngine(sourceEngine)
 
 /**
  * An engine that is a worker process. Everything that can go wrong with the process is one `died` event, after all it

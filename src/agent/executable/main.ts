@@ -4,6 +4,7 @@ import { runCommandLine } from '../run-command-line.ts'
 import { buildFacts } from './build-facts.ts'
 import { embeddedFile } from './embedded-file.ts'
 import { packedEngine } from './packed-engine.ts'
+import { preparePackedWorker } from './packed-worker.ts'
 
 /* Entry of the executable; `script/build-agent.ts` embeds the runtime pack and the licence texts beside it. */
 
@@ -17,4 +18,9 @@ const runtime = embeddedFile('.zst')
 if (buildFacts === null || runtime === null)
   throw new Error('this is the entry of the executable; in a checkout run src/agent/main.ts')
 
-process.exit(await runCommandLine(process.argv.slice(2), packedEngine(buildFacts, runtime)))
+process.exit(
+  await runCommandLine(process.argv.slice(2), {
+    prepareEngine: packedEngine(buildFacts, runtime),
+    prepareWorker: preparePackedWorker(buildFacts, runtime),
+  }),
+)

@@ -21,6 +21,14 @@ export type LoadedModel = {
   readonly activity: { sequences: number }
 }
 
+/** The best build of the engine that is there and works: nothing is built, fetched or printed. */
+export const libraryOptions = {
+  gpu: 'auto',
+  build: 'never',
+  skipDownload: true,
+  progressLogs: false,
+} as const
+
 /**
  * Loads a model with everything node-llama-cpp would otherwise decide by itself decided here: no build, no download,
  * no log, this many threads, this context.
@@ -66,10 +74,8 @@ async function startEngine(
   const activity = { sequences: 0 }
   try {
     const llama = await getLlama({
+      ...libraryOptions,
       gpu: gpuLayers === null ? false : 'auto',
-      build: 'never',
-      skipDownload: true,
-      progressLogs: false,
       maxThreads: threads,
       logger: () => undefined,
     })

@@ -1,6 +1,9 @@
+import { writeSync } from 'node:fs'
 import { systemClock } from '../../clock.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineJob, EngineModel } from '../engine/engine.ts'
+import { examineEngine } from './examine.ts'
+import { examineArgument } from './examine-message.ts'
 import { FrameReader, frameKindJson } from './frames.ts'
 import { JobTable, jobsWaitingMax } from './job-table.ts'
 import { loadModel, type LoadedModel } from './load-model.ts'
@@ -16,8 +19,14 @@ import { createWorkerOutput } from './worker-output.ts'
  * its input does; an orderly teardown of native code has crashed before (oven-sh/bun#37201) and helps nobody.
  */
 
-const output = createWorkerOutput(takeFrameOutput())
+const frameOutput = takeFrameOutput()
 dieWithParent()
+if (process.argv[2] === examineArgument) {
+  writeSync(frameOutput, `${JSON.stringify(await examineEngine(process.argv[3] ?? null))}\n`)
+  process.exit(0)
+}
+
+const output = createWorkerOutput(frameOutput)
 
 type ModelState =
   | { readonly state: 'none' | 'loading' }

@@ -6,8 +6,10 @@ import { join } from 'node:path'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
 import { gpu } from '../../../test/support/scheduler-pool.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
-import { inventory } from '../../../test/support/store-fixtures.ts'
+import { inventory, model } from '../../../test/support/store-fixtures.ts'
+import { Compile } from 'typebox/compile'
 import { systemClock } from '../../clock.ts'
+import { CatalogueAnswerSchema } from '../../protocol/catalogue.ts'
 import { helloProofBytes, type EnrolResponse } from '../../protocol/enrolment.ts'
 import { newAgentId, type AgentId } from '../../protocol/ids.ts'
 import { parseJoinLink } from '../../protocol/join-link.ts'
@@ -225,6 +227,24 @@ describe('enrolment', () => {
     }
     expect((await get({ ...headers, authorization: 'Bearer nonsense' })).status).toBe(401)
     expect((await get(headers)).status).toBe(404)
+  })
+
+  test('only agents of the pool are told its catalogue, and not where files lie', async () => {
+    const { apiKey, agentId } = await enrolMachine()
+    const source = { kind: 'path', path: '/srv/operator/a.gguf' } as const
+    await database.store.addModel(model('llama', { source }))
+    await pool.poolAdmin.catalogueChanged()
+    const ask = (key: string) =>
+      fetch(`${origin}/catalogue`, {
+        headers: { authorization: `Bearer ${key}`, 'x-gpupool-agent': agentId },
+        tls: { ca: tls.caPem },
+      })
+    expect((await ask('nonsense')).status).toBe(401)
+    const text = await (await ask(apiKey)).text()
+    const answer: unknown = JSON.parse(text)
+    expect(Compile(CatalogueAnswerSchema).Check(answer)).toBe(true)
+    expect(answer).toMatchObject({ models: [{ manifest: { name: 'llama' }, slots: 4 }] })
+    expect(text).not.toContain('operator')
   })
 })
 

@@ -17,6 +17,7 @@ import { errorFields, type Log } from '../log.ts'
 import type { Catalogue } from '../pool/catalogue.ts'
 import type { Store } from '../store/store.ts'
 import type { TlsIdentity } from '../tls/authority.ts'
+import { catalogueAnswer } from './catalogue-answer.ts'
 import { joinPage, joinPageHeaders, joinText } from './join-page.ts'
 
 /** An inventory of 64 devices is below this. */
@@ -37,8 +38,8 @@ const checkRequest = Compile(EnrolRequestSchema)
 
 /**
  * The listener for machines that are not agents yet: `GET /ca` (the certificate that join links carry the fingerprint
- * of), `POST /enrol`, `GET /join/TOKEN` (what to paste), `GET /download/…` (the agent itself), and `GET /models/SHA256`
- * for agents that need a file.
+ * of), `POST /enrol`, `GET /join/TOKEN` (what to paste), `GET /download/…` (the agent itself); and for agents of the pool
+ * `GET /models/SHA256` (a file) and `GET /catalogue` (what there is, for `probe` and `doctor`).
  * @throws an Error with code EADDRINUSE when the port is taken
  */
 export function startEnrolListener(
@@ -67,6 +68,7 @@ export function startEnrolListener(
           return answerDownload(deps.downloads, request, request.params.name)
         },
       },
+      '/catalogue': { GET: request => answerCatalogue(deps, request) },
       '/models/:sha256': {
         GET: (request, server) => {
           // A large file takes longer than the default 10 s of silence between two reads of a slow disk or line.
@@ -135,6 +137,12 @@ async function answerModel(
   if (source?.kind !== 'path')
     return failure({ code: 'not_found', message: 'the catalogue has no such file' })
   return serveFile(request, { path: source.path })
+}
+
+async function answerCatalogue(deps: EnrolListenerDeps, request: Request): Promise<Response> {
+  if (!(await isEnrolledAgent(deps.store, request)))
+    return failure({ code: 'unauthorized', message: 'only approved agents of this pool may ask' })
+  return Response.json(catalogueAnswer(deps.catalogue.list()))
 }
 
 async function isEnrolledAgent(store: Store, request: Request): Promise<boolean> {

@@ -31,6 +31,11 @@ export class Catalogue {
     return undefined
   }
 
+  /** All of it, by name. */
+  list(): readonly ModelRecord[] {
+    return [...this.#byName.values()]
+  }
+
   /** The order to load a model; undefined when it has left the catalogue meanwhile. */
   loadMessage(
     model: ModelFacts,
