@@ -4,17 +4,17 @@ import type { Timers } from './timers.ts'
 
 /**
  * Between two messages with token frames lies at least this much. A person cannot see it, but an agent that makes 8,000
- * tokens a second sends 16 of them together, and a third of what each cost the server is gone (`bun run bench relay`).
+ * tokens a second sends 32 of them together, and a third of what each cost the server is gone (`bun run bench relay`).
  */
-export const frameSpacingMs = 2
+export const frameSpacingMs = 4
 /** Frames that are held together at most; a client must not wait for a megabyte. */
 export const frameBytesHeldMax = 64 * 1024
 
 type Frame = Uint8Array<ArrayBuffer>
 
 /**
- * Where token frames leave the agent. Frames that come together go out together, and those that follow within a
- * millisecond wait for its end; a frame after a silence leaves at once. Whoever says something else to the server
+ * Where token frames leave the agent. Frames that come together go out together, and those that follow within
+ * `frameSpacingMs` wait for its end; a frame after a silence leaves at once. Whoever says something else to the server
  * flushes first: the order of what an agent says is part of the protocol.
  */
 export class FrameOutlet {

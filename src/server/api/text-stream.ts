@@ -18,7 +18,6 @@ export class TextStream {
   /** The kernel's buffers are full: the client does not read as fast as the answer comes. */
   #stalled = false
   #waiting = ''
-  #flushDue = false
   #state: 'open' | 'closing' | 'over' = 'open'
   #cutReason: string | null = null
 
@@ -31,7 +30,9 @@ export class TextStream {
         if (this.#cutReason !== null) sink.close(new Error(this.#cutReason))
         else {
           this.#sink = sink
-          this.#flush()
+          this.#give()
+          // In one piece with the response's head. Later, Bun sends by itself what a round of its event loop wrote.
+          if (!this.#stalled) void sink.flush()
         }
         // The stream is open until this is settled.
         return this.#ended.promise
@@ -55,14 +56,14 @@ export class TextStream {
     if (this.#waiting.length > waitingTextUnitsMax) {
       this.cut('the client did not read the answer')
       this.#onGone()
-    } else this.#flush()
+    } else this.#give()
   }
 
   /** Ends the response when everything written is with the client's kernel. */
   close(): void {
     if (this.#state !== 'open') return
     this.#state = 'closing'
-    this.#flush()
+    this.#give()
   }
 
   /** Breaks the connection off, so that the client cannot take what it has for the whole. */
@@ -74,16 +75,9 @@ export class TextStream {
     sink?.close(new Error(reason))
   }
 
-  #flush(): void {
-    if (this.#sink === null || this.#stalled || this.#flushDue) return
-    this.#flushDue = true
-    queueMicrotask(this.#flushNow)
-  }
-
-  readonly #flushNow = (): void => {
-    this.#flushDue = false
+  #give(): void {
     const sink = this.#sink
-    if (sink === null) return
+    if (sink === null || this.#stalled) return
     if (this.#waiting !== '') {
       const written = sink.write(this.#waiting)
       this.#waiting = ''
@@ -91,12 +85,10 @@ export class TextStream {
         this.#stalled = true
         void written.then(() => {
           this.#stalled = false
-          this.#flush()
+          this.#give()
         })
         return
       }
-      // Left to itself Bun may keep the first bytes until something else happens on the connection.
-      void sink.flush()
     }
     if (this.#state === 'closing') {
       this.#over()
