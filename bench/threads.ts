@@ -34,7 +34,7 @@ export const threads: Benchmark = {
   name: 'threads',
   question,
   run: async context => {
-    const { cpu } = await readMachine([])
+    const { cpu } = await readMachine({ gpus: [] })
     const watch = new MachineWatch(context.loadAverageBefore)
     // Later what is busy is our own: the sweeps and the hogs.
     await watch.during([], lookAtCpus)

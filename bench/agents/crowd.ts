@@ -23,7 +23,7 @@ const gpu: GpuInventory = {
   source: 'nvidia-smi',
 }
 
-const inventory = await readMachine([gpu])
+const inventory = await readMachine({ gpus: [gpu] })
 const enrolled: Enrolment[] = []
 let members: CrowdMember[] = []
 

@@ -28,7 +28,7 @@ const agent = await startAgent({
   calibration: null,
   dir,
   enrolment,
-  inventory: await readMachine([]),
+  inventory: await readMachine({ gpus: [] }),
   probe: noGpus,
   startEngine: createStartLlamaEngine({
     command: [process.execPath, `${benchFolder}mock-worker.ts`],

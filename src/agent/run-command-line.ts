@@ -82,11 +82,11 @@ async function join(command: Extract<Command, { name: 'join' }>, dir: string): P
   if (before !== undefined)
     return fail(`this machine has joined ${before.identity.origin} already; run "leave" first`)
   const key = readOrMakeKey(dir)
-  const { gpus, problems } = await createSystemProbe().inventory()
-  for (const problem of problems) process.stderr.write(`note: ${problem}\n`)
+  const found = await createSystemProbe().inventory()
+  for (const problem of found.problems) process.stderr.write(`note: ${problem}\n`)
   const name = command.machineName ?? (os.hostname().slice(0, 128) || 'unnamed')
   const { region } = command
-  const inventory = await readMachine(gpus)
+  const inventory = await readMachine(found)
   const enrolled = await enrol(link, { publicKey: agentPublicKey(key), name, region, inventory })
   if ('problem' in enrolled) return fail(enrolled.problem)
   const { agentId, apiKey, controlPort, adminState, notes } = enrolled.response
@@ -159,9 +159,9 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
 }
 
 async function readInventory(probe: GpuProbe, log: Logger): Promise<Inventory> {
-  const { gpus, problems } = await probe.inventory()
-  for (const problem of problems) log.warn(problem)
-  return await readMachine(gpus)
+  const found = await probe.inventory()
+  for (const problem of found.problems) log.warn(problem)
+  return await readMachine(found)
 }
 
 /** A signal during the preparation, which may be a long download, ends it. */

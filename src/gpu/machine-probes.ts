@@ -21,6 +21,7 @@ export function joinProbes(probes: readonly NamedProbe[]): GpuProbe {
       return {
         gpus: owners.map(({ gpu }) => gpu),
         problems: found.flatMap(findings => findings.problems),
+        memoryModules: found.flatMap(findings => findings.memoryModules ?? []),
       }
     },
     async readings() {

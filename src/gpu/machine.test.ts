@@ -6,7 +6,7 @@ import { availableOf, memoryWithin, readMachine, readMemory } from './machine.ts
 const gib = 1024 ** 3
 
 test('this machine fits the protocol', async () => {
-  expect(Compile(InventorySchema).Check(await readMachine([]))).toBe(true)
+  expect(Compile(InventorySchema).Check(await readMachine({ gpus: [] }))).toBe(true)
 })
 
 test('available memory is what the kernel can give, not what is idle', () => {

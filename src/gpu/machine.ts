@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
-import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
+import type { Inventory } from '../protocol/gpu.ts'
 import { limits } from '../protocol/limits.ts'
 import { readCgroupLimits, type ReadText } from './cgroup.ts'
 import { readCpu } from './cpu.ts'
 import { estimateMemoryBandwidth } from './memory-bandwidth.ts'
+import type { GpuFindings } from './probe.ts'
 import { sysfsAt, type Sysfs } from './sysfs.ts'
 
 /** Reads a text file of the operating system; null when it is not there (most are Linux's alone). */
@@ -27,7 +28,7 @@ const readSystemBytes = (path: string): Uint8Array | null => {
 
 /** Everything about this machine that the pool is told in hello. */
 export async function readMachine(
-  gpus: readonly GpuInventory[],
+  { gpus, memoryModules = [] }: Pick<GpuFindings, 'gpus' | 'memoryModules'>,
   sysfs: Sysfs = sysfsAt(),
 ): Promise<Inventory> {
   return {
@@ -37,7 +38,7 @@ export async function readMachine(
     memoryTotalMb: Math.round(readMemory(sysfs.read).totalBytes / 1024 ** 2),
     cpu: {
       ...(await readCpu(sysfs)),
-      memoryBandwidthGBs: estimateMemoryBandwidth(readSystemBytes),
+      memoryBandwidthGBs: estimateMemoryBandwidth(readSystemBytes, memoryModules),
     },
     gpus: gpus.slice(0, limits.gpusPerAgentMax),
   }

@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { parseDmiMemory, type MemoryModule } from './memory-bandwidth-dmi.ts'
-import {
-  bandwidthOfCopy,
-  bandwidthOfModules,
-  estimateMemoryBandwidth,
-  measureMemoryBandwidth,
-} from './memory-bandwidth.ts'
+import { bandwidthOfModules, estimateMemoryBandwidth } from './memory-bandwidth.ts'
 
 const dimm = (bank: string, slot: string, megaTransfers: number | null = 6000): MemoryModule => ({
   bank,
@@ -77,8 +72,13 @@ describe('the table of the firmware', () => {
     expect(estimateMemoryBandwidth(() => table).value).toBe(89.6)
   })
 
-  test('that may not be read leaves the value unknown', () => {
+  test('that may not be read leaves it to the modules that the system has told, or unknown', () => {
     expect(estimateMemoryBandwidth(() => null)).toEqual({ value: null, method: 'unknown' })
+    const told = [dimm('BANK 0', 'Controller0-ChannelA'), dimm('BANK 0', 'Controller1-ChannelB')]
+    expect(estimateMemoryBandwidth(() => null, told)).toEqual({
+      value: 96,
+      method: 'wmi: 2 channels at 6000 MT/s',
+    })
   })
 
   test('of garbage ends, and is never read past its end', () => {
@@ -86,18 +86,4 @@ describe('the table of the firmware', () => {
       fc.property(fc.uint8Array({ maxLength: 300 }), bytes => Array.isArray(parseDmiMemory(bytes))),
     )
   })
-})
-
-test('a copy counts what it read and wrote', () => {
-  expect(bandwidthOfCopy({ bytes: 2_000_000_000, ms: 100 })).toEqual({
-    value: 20,
-    method: 'measured copy, one thread',
-  })
-  expect(bandwidthOfCopy({ bytes: 0, ms: 0 }).value).toBeNull()
-})
-
-test('this machine can be measured, and a worker that is not there measures nothing', async () => {
-  expect((await measureMemoryBandwidth()).value).toBeGreaterThan(0.1)
-  const missing = new URL('./no-such-worker.ts', import.meta.url)
-  expect((await measureMemoryBandwidth(missing)).value).toBeNull()
 })

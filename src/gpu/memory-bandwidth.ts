@@ -3,23 +3,20 @@ import { parseDmiMemory, type MemoryModule } from './memory-bandwidth-dmi.ts'
 
 export type MemoryBandwidth = NonNullable<CpuInventory['memoryBandwidthGBs']>
 
-/** What a measurement wants: the memory it moves must be far larger than any cache. */
-export const copyBytes = 128 * 1024 ** 2
-
-/** The longest a measurement may run, so that it disturbs nobody. */
-export const measureMsMax = 100
-
 /**
- * Estimates the bandwidth of main memory in GB/s (1e9 bytes): from the modules that the firmware lists where it may be
- * read (Linux: root) and names their channels, else unknown. Cheap; measuring is done only when asked for.
+ * Estimates the bandwidth of main memory in GB/s (1e9 bytes) from its modules, where they name their channels: as the
+ * firmware lists them where that may be read (Linux: root), else as the system has told. What a model really gets of it
+ * the agent measures with its processor.
  * @param readBytes reads a file; null when it may not be read
+ * @param told modules that the operating system lists (Windows)
  */
 export function estimateMemoryBandwidth(
   readBytes: (path: string) => Uint8Array | null,
+  told: readonly MemoryModule[] = [],
 ): MemoryBandwidth {
   const table = readBytes('/sys/firmware/dmi/tables/DMI')
   return table === null
-    ? { value: null, method: 'unknown' }
+    ? bandwidthOfModules(told, 'wmi')
     : bandwidthOfModules(parseDmiMemory(table), 'dmi')
 }
 
@@ -59,41 +56,4 @@ function channelOf(memory: MemoryModule): string | null {
   const number = /channel\s?_?(\d{1,2})\b/i.exec(place)?.[1]
   const channel = letter ?? number
   return channel === undefined ? null : `${socket}/${channel.toUpperCase()}`
-}
-
-/** What the worker sends back: bytes moved and the time it took. */
-export type CopyResult = { readonly bytes: number; readonly ms: number }
-
-/** @returns GB/s of a copy, reading and writing counted; null when nothing was measured */
-export const bandwidthOfCopy = (result: CopyResult): MemoryBandwidth =>
-  result.ms <= 0 || result.bytes <= 0
-    ? { value: null, method: 'unknown' }
-    : {
-        value: Math.round((result.bytes / result.ms / 1e6) * 10) / 10,
-        method: 'measured copy, one thread',
-      }
-
-/**
- * Measures by copying for at most `measureMsMax` in a thread of its own; the caller is not held up. One thread rarely
- * fills all channels, so the figure is a lower bound. A worker that cannot start leaves the value unknown.
- * @param worker where the worker's code lies; an executable has to be told
- */
-export async function measureMemoryBandwidth(
-  worker: URL | string = new URL('./memory-bandwidth-worker.ts', import.meta.url),
-): Promise<MemoryBandwidth> {
-  const thread = new Worker(worker)
-  const { promise, resolve } = Promise.withResolvers<CopyResult>()
-  thread.addEventListener('message', event => resolve(resultIn(event.data)))
-  thread.addEventListener('error', () => resolve({ bytes: 0, ms: 0 }))
-  try {
-    return bandwidthOfCopy(await promise)
-  } finally {
-    thread.terminate()
-  }
-}
-
-function resultIn(data: unknown): CopyResult {
-  if (typeof data !== 'object' || data === null) return { bytes: 0, ms: 0 }
-  const { bytes, ms } = data as { readonly bytes?: unknown; readonly ms?: unknown }
-  return typeof bytes === 'number' && typeof ms === 'number' ? { bytes, ms } : { bytes: 0, ms: 0 }
 }

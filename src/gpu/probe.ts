@@ -1,4 +1,5 @@
 import type { GpuInventory, GpuReading } from '../protocol/gpu.ts'
+import type { MemoryModule } from './memory-bandwidth-dmi.ts'
 
 /**
  * What one way of asking found. A problem is a text for the owner of the machine (a driver that does not answer, for
@@ -7,6 +8,8 @@ import type { GpuInventory, GpuReading } from '../protocol/gpu.ts'
 export type GpuFindings = {
   readonly gpus: readonly GpuInventory[]
   readonly problems: readonly string[]
+  /** Modules of main memory, where the same look at the system tells them (Windows: a second one takes a second). */
+  readonly memoryModules?: readonly MemoryModule[]
 }
 
 /** Looks at the devices of this machine. A fact or reading that cannot be read is null, never guessed. */

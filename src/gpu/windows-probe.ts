@@ -4,7 +4,12 @@ import { join } from 'node:path'
 import type { GpuInventory } from '../protocol/gpu.ts'
 import { runCommand, type RunCommand } from './machine-command.ts'
 import { unknownReading, type GpuFindings, type GpuProbe } from './probe.ts'
-import { parseWindowsReport, windowsInventory, type WindowsReport } from './windows-controllers.ts'
+import {
+  parseWindowsReport,
+  windowsInventory,
+  windowsMemoryModules,
+  type WindowsReport,
+} from './windows-controllers.ts'
 import { parseDxdiag, type DxdiagAdapter } from './windows-dxdiag.ts'
 import { queryWindows } from './windows-query.ts'
 
@@ -31,7 +36,11 @@ export function createWindowsProbe(
         const adapters = await dxdiag()
         known = known.map(gpu => withDxdiag(gpu, adapters))
       }
-      return { gpus: known, problems: known.flatMap(gpu => problemsOf(gpu, report)) }
+      return {
+        gpus: known,
+        problems: known.flatMap(gpu => problemsOf(gpu, report)),
+        memoryModules: windowsMemoryModules(report),
+      }
     },
     readings: () => Promise.resolve(known.map(gpu => unknownReading(gpu.id))),
   }

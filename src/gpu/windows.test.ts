@@ -219,6 +219,22 @@ describe('the probe', () => {
     expect(asked).toBe(1)
   })
 
+  test('tells the modules of main memory too, with what it cannot read left out', async () => {
+    const module = { BankLabel: 'P0 CHANNEL A', DeviceLocator: 'DIMM 1', DataWidth: 64 }
+    const modules = [
+      { ...module, ConfiguredClockSpeed: 5600 },
+      { ...module, DataWidth: 'wide' },
+    ]
+    const report = JSON.stringify({ controllers: [], modules })
+    const none = () => Promise.resolve([])
+    const { memoryModules } = await createWindowsProbe(answering(report), none).inventory()
+    const place = { bank: 'P0 CHANNEL A', slot: 'DIMM 1' }
+    expect(memoryModules).toEqual([
+      { ...place, dataWidthBits: 64, megaTransfers: 5600 },
+      { ...place, dataWidthBits: null, megaTransfers: null },
+    ])
+  })
+
   test('says that Windows stopped a device', async () => {
     const stopped = rx580.replace('"ConfigManagerErrorCode":0', '"ConfigManagerErrorCode":43')
     const none = () => Promise.resolve([])

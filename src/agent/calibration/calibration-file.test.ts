@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readCalibrated, writeCalibrated } from './calibration-file.ts'
+import { readCalibration, writeCalibration } from './calibration-file.ts'
 
 let dir = ''
 beforeEach(() => {
@@ -27,22 +27,23 @@ const known = {
 }
 
 test('what was written comes back', () => {
-  writeCalibrated(dir, [known])
-  expect(readCalibrated(dir)).toEqual([known])
+  const remembered = { engineVersion: 'test 1', calibrated: [known] }
+  writeCalibration(dir, remembered)
+  expect(readCalibration(dir)).toEqual(remembered)
 })
 
 test('a file that is absent or damaged is as good as none', () => {
-  expect(readCalibrated(dir)).toEqual([])
+  expect(readCalibration(dir)).toBeNull()
   const wrong = ['', '{', 'null', '[]', '{"calibrated":[{"deviceId":1}]}', '{"calibrated":{}}']
   for (const text of wrong) {
     writeFileSync(join(dir, 'calibration.json'), text)
-    expect(readCalibrated(dir)).toEqual([])
+    expect(readCalibration(dir)).toBeNull()
   }
 })
 
 test('an attempt that never ended says that it took the agent or the machine down', () => {
-  writeCalibrated(dir, [{ ...known, measured: null }])
-  expect(readCalibrated(dir)).toMatchObject([
+  writeCalibration(dir, { engineVersion: 'test 1', calibrated: [{ ...known, measured: null }] })
+  expect(readCalibration(dir)?.calibrated).toMatchObject([
     { attempts: 1, measured: { decode: null, reason: expect.stringContaining('went down') } },
   ])
 })

@@ -8,6 +8,8 @@ import { writeAtomically } from '../state-dir.ts'
 import type { Calibrated } from './calibration.ts'
 
 const FileSchema = Type.Object({
+  /** Part of every fingerprint. */
+  engineVersion: Type.String({ maxLength: 128 }),
   calibrated: Type.Array(
     Type.Object({
       deviceId: Type.String({ maxLength: 128 }),
@@ -22,13 +24,19 @@ const fileCheck = Compile(FileSchema)
 
 const pathIn = (dir: string): string => join(dir, 'calibration.json')
 
-/** Reads what was measured before. A file that is absent, damaged or of another version is as good as none. */
-export function readCalibrated(dir: string): readonly Calibrated[] {
+/** What is remembered, and of which build of the engine. */
+export type RememberedCalibration = {
+  readonly engineVersion: string
+  readonly calibrated: readonly Calibrated[]
+}
+
+/** Reads what was measured before; null when the file is absent, damaged or of another version. */
+export function readCalibration(dir: string): RememberedCalibration | null {
   try {
     const value: unknown = JSON.parse(readFileSync(pathIn(dir), 'utf8'))
-    return fileCheck.Check(value) ? value.calibrated.map(ended) : []
+    return fileCheck.Check(value) ? { ...value, calibrated: value.calibrated.map(ended) } : null
   } catch {
-    return []
+    return null
   }
 }
 
@@ -46,6 +54,6 @@ const ended = (each: Calibrated): Calibrated => ({
 export const noFigures = { decode: null, prefill: null, memoryUsableMb: null } as const
 
 /** @throws StateError when the state directory does not take it */
-export function writeCalibrated(dir: string, calibrated: readonly Calibrated[]): void {
-  writeAtomically(pathIn(dir), `${JSON.stringify({ calibrated }, null, 2)}\n`)
+export function writeCalibration(dir: string, remembered: RememberedCalibration): void {
+  writeAtomically(pathIn(dir), `${JSON.stringify(remembered, null, 2)}\n`)
 }

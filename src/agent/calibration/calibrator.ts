@@ -5,7 +5,7 @@ import type { Clock } from '../../clock.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import { StateError } from '../state-dir.ts'
 import { Calibration, type CalibrationCommand, type CalibrationEvent } from './calibration.ts'
-import { readCalibrated, writeCalibrated } from './calibration-file.ts'
+import { readCalibration, writeCalibration } from './calibration-file.ts'
 import { targetsOf, withMeasurements } from './devices.ts'
 import { measureDevice, uncalibrated, type MeasureDeps } from './measure-device.ts'
 
@@ -33,7 +33,7 @@ export class Calibrator {
   constructor(deps: CalibratorDeps, inventory: Inventory) {
     this.#deps = deps
     this.#folder = join(deps.dir, 'calibration')
-    this.#calibration = new Calibration(readCalibrated(deps.dir))
+    this.#calibration = new Calibration(readCalibration(deps.dir)?.calibrated ?? [])
     this.#inventory = inventory
     // A killed agent leaves the model's file behind.
     rmSync(this.#folder, { recursive: true, force: true })
@@ -118,9 +118,9 @@ export class Calibrator {
   }
 
   #remember(): void {
-    const { dir, log, onChange } = this.#deps
+    const { dir, engineVersion, log, onChange } = this.#deps
     try {
-      writeCalibrated(dir, this.#calibration.calibrated)
+      writeCalibration(dir, { engineVersion, calibrated: this.#calibration.calibrated })
     } catch (error) {
       if (!(error instanceof StateError)) throw error
       // What was measured serves this run of the agent; the next one measures anew.

@@ -57,8 +57,8 @@ export async function examineMachine(tools: MachineTools): Promise<ExaminedMachi
   const [displays, devices] = await Promise.all([
     within(timers, factsMs * 3, () => gatherDisplays(sysfs, platform)),
     within(timers, devicesMs, async () => {
-      const { gpus, problems } = await probe.inventory()
-      return { inventory: await readMachine(gpus, sysfs), problems }
+      const found = await probe.inventory()
+      return { inventory: await readMachine(found, sysfs), problems: found.problems }
     }),
   ])
   const surroundings = surroundingsOf(sysfs, platform)

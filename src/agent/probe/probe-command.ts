@@ -6,6 +6,8 @@ import { programName } from '../software.ts'
 import { buildFacts } from '../executable/build-facts.ts'
 import { readEnrolment } from '../state-dir.ts'
 import { styleFor } from '../terminal-style.ts'
+import { readCalibration } from '../calibration/calibration-file.ts'
+import { withMeasurements } from '../calibration/devices.ts'
 import { buildReport, type ProbeFacts } from './build-report.ts'
 import { listLocalModels, modelsOfCatalogue, modelsOfFiles } from './models-to-fit.ts'
 import { formatProbe } from './probe-text.ts'
@@ -15,15 +17,17 @@ const catalogueMs = 5_000
 
 /** `probe`. @returns the exit code */
 export async function probe(json: boolean, stateDir: string): Promise<number> {
-  const [{ gpus, problems }, models] = await Promise.all([
-    createSystemProbe().inventory(),
-    findModels(stateDir),
-  ])
+  const [found, models] = await Promise.all([createSystemProbe().inventory(), findModels(stateDir)])
+  const inventory = await readMachine(found)
+  const measured = readCalibration(stateDir)
   const facts = {
-    inventory: await readMachine(gpus),
+    inventory:
+      measured === null
+        ? inventory
+        : withMeasurements(inventory, measured.engineVersion, measured.calibrated),
     memoryAvailableBytes: readMemory().availableBytes,
     ...models,
-    problems,
+    problems: found.problems,
   }
   const report = buildReport(facts, systemClock.now())
   process.stdout.write(

@@ -104,6 +104,7 @@ test('a machine with a recorded RTX 3060 is told in 80 columns', () => {
       features    avx, avx2, fma
       memory      20.0 GB of 32.0 GB free
       bandwidth   51.2 GB/s (dmi)
+      measured    not yet; a running agent does it when nobody wants it
 
     Models of the pool
       qwen3-8b, 4.7 GB, 2 slots of 8192 tokens
@@ -135,6 +136,7 @@ test('a recorded laptop chip whose memory nobody tells has no invented figure', 
       features    avx, avx2, fma
       memory      20.0 GB of 32.0 GB free
       bandwidth   51.2 GB/s (dmi)
+      measured    not yet; a running agent does it when nobody wants it
 
     Models of the pool
       qwen3-8b, 4.7 GB, 2 slots of 8192 tokens
@@ -158,6 +160,7 @@ test('a machine without a GPU says so, and what the server does not tell of a mo
       features    avx, avx2, fma
       memory      20.0 GB of 32.0 GB free
       bandwidth   51.2 GB/s (dmi)
+      measured    not yet; a running agent does it when nobody wants it
 
     Models of the pool
       3 more are not listed.
@@ -193,4 +196,30 @@ test.each([
   const check = Compile(ProbeReportSchema)
   expect([...check.Errors(sent)]).toEqual([])
   expect(sent).toMatchObject({ schemaVersion: 1, models: [{ fits: { cpu: { type: 'whole' } } }] })
+})
+
+test('what was measured of the processor is told with its figures, or why there are none', () => {
+  const base = report([]).inventory
+  const measured = {
+    decode: { tokensPerS: 61.23, workPerToken: 105e6 },
+    prefill: { tokensPerS: 412.6, workPerToken: 2e8 },
+    memoryUsableMb: null,
+    threads: 1,
+    engine: 'test',
+    atMs: 1,
+    reason: null,
+  }
+  const told = (change: Partial<typeof measured> | object) => {
+    const cpu = { ...base.cpu, measured: { ...measured, ...change } }
+    return formatProbe(report([], { inventory: { ...base, cpu } }), plainStyle).replaceAll(
+      /\n +/g,
+      ' ',
+    )
+  }
+  expect(told({})).toContain(
+    '61.2 tokens/s of a model of 105 MB, which is 6.4 GB/s, prompts at 413 tokens/s, fastest on 1 thread',
+  )
+  expect(told({ decode: null, reason: 'too little memory' })).toContain(
+    'nothing: too little memory',
+  )
 })

@@ -132,8 +132,28 @@ function processorLines(report: ProbeReport, style: Style): readonly string[] {
     ...line('features', cpu.features.length === 0 ? 'unknown' : cpu.features.join(', ')),
     ...line('memory', `${gigabytes(report.memoryAvailableBytes)} of ${mb(memoryTotalMb)} free`),
     ...line('bandwidth', bandwidth(cpu)),
+    ...line('measured', measuredText(cpu.measured)),
   ]
 }
+
+/** What the agent measured of the processor while nobody wanted it. */
+function measuredText(measured: Inventory['cpu']['measured']): string {
+  if (measured === undefined) return 'not yet; a running agent does it when nobody wants it'
+  const { decode, prefill, threads, reason } = measured
+  if (decode === null) return `nothing: ${reason ?? 'no figures came'}`
+  const size = `${Math.round(decode.workPerToken / 1e6)} MB`
+  const effective = ((decode.tokensPerS * decode.workPerToken) / 1e9).toFixed(1)
+  return [
+    `${tokens(decode.tokensPerS)} tokens/s of a model of ${size}, which is ${effective} GB/s`,
+    ...(prefill === null ? [] : [`prompts at ${tokens(prefill.tokensPerS)} tokens/s`]),
+    ...(typeof threads === 'number'
+      ? [`fastest on ${threads} thread${threads === 1 ? '' : 's'}`]
+      : []),
+  ].join(', ')
+}
+
+const tokens = (perSecond: number): string =>
+  perSecond >= 100 ? perSecond.toFixed(0) : perSecond.toFixed(1)
 
 function bandwidth({ memoryBandwidthGBs: read }: Inventory['cpu']): string {
   return read === undefined || read.value === null
