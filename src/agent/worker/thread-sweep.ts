@@ -21,6 +21,11 @@ export const worth = ({ decodeTokensPerS, prefillTokensPerS }: ThreadPoint): num
 const pastPeakRatio = 0.9
 /** Fewer threads win when they are this close to the best: they leave room for the owner's own programs. */
 const closeEnoughRatio = 0.95
+/**
+ * All cores at once have to be worth clearly more than leaving one free: they collapse as soon as anybody else wants one
+ * (2 threads on 2 cores: 297 tokens/s in a quiet moment, 112 in the next).
+ */
+const coreFreeRatio = 0.9
 /** Two measurements of one count that differ by more are not yet to be trusted. */
 const agreeRatio = 0.8
 const measurementsMax = 20
@@ -38,6 +43,7 @@ export class ThreadSweep {
   #measurements = 0
   #refinements = 0
 
+  /** @param threadsMax all cores of the machine */
   constructor(threadsMax: number) {
     this.#threadsMax = threadsMax
   }
@@ -57,9 +63,18 @@ export class ThreadSweep {
 
   /** The smallest count that is as good as the best one; 1 when nothing was measured. */
   get choice(): number {
-    const best = Math.max(0, ...this.#counts().map(threads => this.#figure(threads)))
-    const good = this.#counts().filter(threads => this.#figure(threads) >= closeEnoughRatio * best)
-    return best === 0 ? 1 : Math.min(...good)
+    const best = this.#best(this.#counts())
+    const coreFree = this.#counts().filter(threads => threads < this.#threadsMax)
+    const bestCoreFree = this.#best(coreFree)
+    const wanted = bestCoreFree >= coreFreeRatio * best ? bestCoreFree : best
+    const good = this.#counts().filter(
+      threads => this.#figure(threads) >= closeEnoughRatio * wanted,
+    )
+    return wanted === 0 ? 1 : Math.min(...good)
+  }
+
+  #best(counts: readonly number[]): number {
+    return Math.max(0, ...counts.map(threads => this.#figure(threads)))
   }
 
   #climb(): number | null {
