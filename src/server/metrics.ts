@@ -5,6 +5,9 @@ import type { RequestRecord } from './store/store.ts'
 /** Models that get a label of their own; later ones are counted together, so that the label stays bounded. */
 const modelLabelsMax = 200
 
+/** Milliseconds between two looks at the event loop's delay; the library's 10 wake an idle server 100 times a second. */
+const eventLoopMonitoringPrecision = 250
+
 /** What `/metrics` shows: the process, the requests as they end, and the pool as it is when asked. */
 export class Metrics {
   readonly #registry = new Registry()
@@ -30,7 +33,7 @@ export class Metrics {
   })
 
   constructor(counts: PoolAdmin['counts']) {
-    collectDefaultMetrics({ register: this.#registry })
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision })
     this.#addPoolGauges(counts)
   }
 
