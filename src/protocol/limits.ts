@@ -46,6 +46,7 @@ export const limits = {
   gpusPerAgentMax: 64,
   instancesPerAgentMax: 64,
   slotsPerInstanceMax: 256,
+  externalModelsPerAgentMax: 256,
   /** Text an agent may put into an error or a name. */
   errorTextBytesMax: 2_000,
   /** Random bytes of a challenge. */

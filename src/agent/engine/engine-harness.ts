@@ -39,7 +39,7 @@ export class Answer {
   }
 
   get tokenIds(): readonly number[] {
-    return this.frames.flatMap(frame => (frame.tokenId === null ? [] : [frame.tokenId]))
+    return this.frames.flatMap(({ tokenId }) => (typeof tokenId === 'number' ? [tokenId] : []))
   }
 
   /** Output with neighbours of one kind joined, so that two runs can be compared however they were cut. */
@@ -68,7 +68,7 @@ export function continuationAt(answer: Answer, tokens: number): Continuation {
   const frames = answer.frames.filter(frame => frame.tokenId !== null && frame.index < tokens)
   const segments = frames.flatMap(frame => frame.segments)
   return {
-    tokenIds: frames.map(frame => frame.tokenId ?? 0),
+    tokenIds: frames.map(({ tokenId }) => (typeof tokenId === 'number' ? tokenId : 0)),
     deliveredBytes: segments.reduce((sum, segment) => sum + Buffer.byteLength(segment.text), 0),
     promptSha256: answer.started?.promptSha256 ?? '',
   }

@@ -41,8 +41,10 @@ export type EngineEvent =
       readonly type: 'started'
       readonly stream: number
       readonly attempt: number
-      readonly promptTokens: number
-      readonly promptSha256: string
+      /** Null: not known, or not yet; it comes again when it is. */
+      readonly promptTokens: number | null
+      /** Null: an engine that tells no token ids, so its answers cannot be continued. */
+      readonly promptSha256: string | null
     }
   /** A token frame, encoded by the worker; it goes to the server untouched, so nobody parses it on the way. */
   | { readonly type: 'token_frame'; readonly bytes: Uint8Array<ArrayBuffer> }
