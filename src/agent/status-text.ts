@@ -11,6 +11,11 @@ export function formatStatus(status: AgentStatus): string {
     `  process     pid ${status.pid}, version ${status.version}, up ${formatDuration(status.uptimeSeconds)}`,
     `  work        ${status.busySlots} of ${status.slots} slots busy${status.draining ? ', draining' : ''}`,
     `  devices     ${status.gpus.length === 0 ? 'CPU only' : status.gpus.join(', ')}`,
+    ...(status.engines ?? []).map(({ url, models, problem }) => {
+      const what =
+        problem === null ? `serves ${models.length} models` : `serves nothing: ${problem}`
+      return `  engine      ${url} ${what}; your own, not sandboxed by the agent`
+    }),
     ...status.instances.map(({ model, state, detail, jobsRunning, jobsWaiting }) => {
       const why = detail === null ? '' : `: ${detail}`
       return `  model       ${model} ${state}${why}, ${jobsRunning} running, ${jobsWaiting} waiting`
