@@ -67,12 +67,12 @@ test('the operator and the owner are shown what serves, and that it is unsandbox
     GPUPOOL_AGENT_DIR: `${cluster.folder}/laptop`,
   })
   expect(await status.exited).toBe(0)
-  expect(status.output).toContain(`${engine.url} serves 1 models; your own, not sandboxed`)
+  expect(status.output).toContain(`${engine.url} serves 1 model; your own, not sandboxed`)
 })
 
 /** The next answer gives two words and then nothing, until the engine is stopped. */
 function hangInMidAnswer(): void {
-  engine.answer = () => eventStream([content('Once'), content(' upon'), usage(9)], 'hang')
+  engine.answer = () => eventStream([usage(9), content('Once'), content(' upon')], 'hang')
 }
 
 test('an engine that dies in mid-answer ends the stream with a typed error and what was used', async () => {
@@ -93,7 +93,7 @@ test('an engine that dies in mid-answer ends the stream with a typed error and w
   }
   expect(text).toContain('"code":"worker_died"')
   const ended = await cluster.server.line(line => line.includes('"errorCode":"worker_died"'))
-  expect(JSON.parse(ended)).toMatchObject({ completionTokens: 2, attempts: 1 })
+  expect(JSON.parse(ended)).toMatchObject({ promptTokens: 9, completionTokens: 2, attempts: 1 })
 }, 30_000)
 
 test('while it is away a request is refused with the reason, and it serves again when it is back', async () => {

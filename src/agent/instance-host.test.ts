@@ -152,7 +152,7 @@ test('says that the machine is wanted before it begins anything, and when it is 
   expect([activity, host.busy]).toEqual([[true, false], false])
 })
 
-test('an external model is neither fetched nor measured: the owner’s engine is asked at once, whatever memory is left', () => {
+test('an external model is neither fetched nor measured: the owner’s engine is asked at once', () => {
   const { host, searches, started, external } = bench()
   const source = { kind: 'external', modelId: 'llama3.1:8b', fingerprint: null } as const
   host.order({ ...load, manifest: { ...load.manifest, sizeBytes: 0 }, sources: [source] })

@@ -13,7 +13,7 @@ export function formatStatus(status: AgentStatus): string {
     `  devices     ${status.gpus.length === 0 ? 'CPU only' : status.gpus.join(', ')}`,
     ...(status.engines ?? []).map(({ url, models, problem }) => {
       const what =
-        problem === null ? `serves ${models.length} models` : `serves nothing: ${problem}`
+        problem === null ? `serves ${modelsOf(models.length)}` : `serves nothing: ${problem}`
       return `  engine      ${url} ${what}; your own, not sandboxed by the agent`
     }),
     ...status.instances.map(({ model, state, detail, jobsRunning, jobsWaiting }) => {
@@ -29,6 +29,8 @@ export function formatIdentity(identity: Identity | undefined): string {
   if (identity === undefined) return 'This machine has not joined a pool.\n'
   return `${identity.name} ${identity.agentId}\n  pool        ${identity.origin}\n`
 }
+
+const modelsOf = (count: number): string => `${count} ${count === 1 ? 'model' : 'models'}`
 
 function formatDuration(seconds: number): string {
   const days = Math.floor(seconds / 86_400)

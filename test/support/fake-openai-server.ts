@@ -56,6 +56,8 @@ export class FakeOpenAiServer {
       hostname: '127.0.0.1',
       port: options.port ?? 0,
       idleTimeout: 0,
+      // Else an answer that is broken on purpose is reported as a mistake.
+      development: false,
       fetch: request => this.#fetch(request),
     })
     this.port = this.#server.port ?? 0

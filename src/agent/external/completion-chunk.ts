@@ -44,6 +44,13 @@ const CompletionChunkSchema = Type.Object({
   usage: Type.Optional(
     Type.Union([Type.Null(), Type.Object({ prompt_tokens: Type.Optional(Count) })]),
   ),
+  /** llama-server: the prompt's tokens that were computed, and those that it had kept. */
+  timings: Type.Optional(
+    Type.Union([
+      Type.Null(),
+      Type.Object({ prompt_n: Type.Optional(Count), cache_n: Type.Optional(Count) }),
+    ]),
+  ),
   /** Instead of choices, when something went wrong in the middle of the stream. */
   error: Type.Optional(Type.Unknown()),
 })

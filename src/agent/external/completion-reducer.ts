@@ -38,7 +38,7 @@ export class CompletionReducer {
 
   /** @returns what the client gets, often nothing; a text: what is wrong with the chunk */
   push(chunk: CompletionChunk): readonly Segment[] | string {
-    this.#promptTokens = chunk.usage?.prompt_tokens ?? this.#promptTokens
+    this.#promptTokens = promptTokensOf(chunk) ?? this.#promptTokens
     const choice = chunk.choices?.[0]
     if (choice === undefined) return []
     const { delta } = choice
@@ -69,4 +69,9 @@ export class CompletionReducer {
     const own = id && id.length <= toolCallIdCharsMax ? id : toolCallId(this.#seed, at)
     return { index: at, id: own, name, arguments: text }
   }
+}
+
+function promptTokensOf({ usage, timings }: CompletionChunk): number | null {
+  const { prompt_n: computed, cache_n: kept = 0 } = timings ?? {}
+  return usage?.prompt_tokens ?? (computed === undefined ? null : computed + kept)
 }

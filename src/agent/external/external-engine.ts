@@ -6,7 +6,11 @@ import type { Timers } from '../timers.ts'
 import { AnswerFrames } from './answer-frames.ts'
 import { engineJson } from './engine-server.ts'
 import type { ServedModel } from './served-model.ts'
-import { streamCompletion, type CompletionEnd } from './stream-completion.ts'
+import {
+  streamCompletion,
+  type CompletionEnd,
+  type CompletionListener,
+} from './stream-completion.ts'
 
 /** A token must come within this: an engine may load the model for it first. */
 export const healthCheckTimeoutMs = 300_000
@@ -133,7 +137,7 @@ export class ExternalEngine implements Engine {
       isLate = true
       this.#check.abort()
     })
-    const end = await this.#stream(healthJob, () => true, this.#check)
+    const end = await this.#stream(healthJob, nobody, this.#check)
     cancelDeadline()
     if (isLate) return loadFailed(`no token within ${healthCheckTimeoutMs / 1_000} s`)
     if (end.type === 'failed') return loadFailed(end.error.message)
@@ -142,11 +146,11 @@ export class ExternalEngine implements Engine {
 
   #stream(
     chat: ChatJob,
-    onSegments: Parameters<typeof streamCompletion>[2],
+    listener: CompletionListener,
     abort: AbortController,
   ): Promise<CompletionEnd> {
-    const { modelId, server } = this.#load.model
-    return streamCompletion({ server, modelId, chat }, this.#deps.timers, onSegments, abort)
+    const { modelId, engine, server } = this.#load.model
+    return streamCompletion({ server, modelId, engine, chat }, this.#deps.timers, listener, abort)
   }
 
   /** Gives waiting jobs to free slots. */
@@ -179,16 +183,21 @@ export class ExternalEngine implements Engine {
     })
     const started = { type: 'started', stream, attempt, promptSha256: null } as const
     this.#onEvent({ ...started, promptTokens: null })
-    const end = await this.#stream(chat, segments => frames.push(segments), abort)
+    const listener: CompletionListener = {
+      segments: segments => frames.push(segments),
+      promptTokens: promptTokens => {
+        if (isWanted()) this.#onEvent({ ...started, promptTokens })
+      },
+    }
+    const end = await this.#stream(chat, listener, abort)
     if (!isWanted()) return
     if (end.type === 'failed' && end.gone && !(await this.#isThere())) this.#die(end.error)
     // Cancelled meanwhile, or the engine is dead, which says it all.
     if (!isWanted()) return
     if (end.type === 'finished') {
       frames.finish()
-      const { promptTokens, reason } = end
-      if (promptTokens !== null) this.#onEvent({ ...started, promptTokens })
-      this.#onEvent({ type: 'finished', stream, attempt, reason, tokens: frames.tokens })
+      const { tokens } = frames
+      this.#onEvent({ type: 'finished', stream, attempt, reason: end.reason, tokens })
     } else if (end.type === 'failed') this.#fail(job, end.error)
     this.#running.delete(key)
     this.#pump()
@@ -213,6 +222,9 @@ export class ExternalEngine implements Engine {
     this.#onEvent({ type: 'died', error, exit: 'no answer' })
   }
 }
+
+/** Of the health check: that a token came is all that matters. */
+const nobody: CompletionListener = { segments: () => true, promptTokens: () => {} }
 
 const loadFailed = (message: string): Failure => ({ code: 'model_load_failed', message })
 

@@ -141,7 +141,7 @@ export class ExternalEngines {
     if ('problem' in found) {
       if (!failedBefore) log.warn(`the engine at ${url} serves nothing: ${found.problem}`)
     } else if (before === undefined || failedBefore)
-      log.info(`the engine at ${url} serves ${found.length} models; it runs unsandboxed`)
+      log.info({ models: found.length }, `the engine at ${url} serves; it runs unsandboxed`)
   }
 }
 

@@ -15,36 +15,39 @@ export const usageWaitMs = 2_000
 export type CompletionJob = {
   readonly server: EngineServer
   readonly modelId: string
+  /** As `readModels` names it. */
+  readonly engine: string
   readonly chat: ChatJob
 }
 
+export type CompletionListener = {
+  /** Hears each piece. @returns false: enough, the answer ends here for its length */
+  readonly segments: (segments: readonly Segment[]) => boolean
+  /** Hears, before the pieces that come with it, how many tokens the prompt has: the engine's word, told once or never. */
+  readonly promptTokens: (tokens: number) => void
+}
+
 export type CompletionEnd =
-  | {
-      readonly type: 'finished'
-      readonly reason: FinishReason
-      /** The engine's word; null: it says nothing. */
-      readonly promptTokens: number | null
-    }
+  | { readonly type: 'finished'; readonly reason: FinishReason }
   /** `gone`: there is no connection, or it broke off: the engine may have ended. */
   | { readonly type: 'failed'; readonly error: Failure; readonly gone: boolean }
   | { readonly type: 'aborted' }
 
 /**
  * Has an engine answer, streamed.
- * @param onSegments hears each piece; false: enough, the answer ends here for its length
  * @param abort ends the request; it is aborted at the end in any case, which closes the connection
  * @returns how it ended; never rejects for what an engine does
  */
 export async function streamCompletion(
   job: CompletionJob,
   timers: Timers,
-  onSegments: (segments: readonly Segment[]) => boolean,
+  listener: CompletionListener,
   abort: AbortController,
 ): Promise<CompletionEnd> {
-  const { server, modelId, chat } = job
+  const { server, modelId, engine, chat } = job
   const { signal } = abort
   try {
-    const body = completionRequest(modelId, chat)
+    const body = completionRequest(modelId, engine, chat)
     const response = await unlessBroken(
       engineFetch(server, `${server.base}/chat/completions`, signal, body),
     )
@@ -53,7 +56,7 @@ export async function streamCompletion(
     if (!response.ok || response.body === null) return await refused(response, signal)
     return await readAnswer(response.body, new CompletionReducer(chat.sampling.seed), {
       timers,
-      onSegments,
+      listener,
       abort,
     })
   } finally {
@@ -63,7 +66,7 @@ export async function streamCompletion(
 
 type Reading = {
   readonly timers: Timers
-  readonly onSegments: (segments: readonly Segment[]) => boolean
+  readonly listener: CompletionListener
   readonly abort: AbortController
 }
 
@@ -73,7 +76,7 @@ type Stop = 'done' | 'enough' | Failure | null
 async function readAnswer(
   body: ReadableStream<Uint8Array>,
   answer: CompletionReducer,
-  { timers, onSegments, abort }: Reading,
+  { timers, listener, abort }: Reading,
 ): Promise<CompletionEnd> {
   const sse = new SseReader()
   const reader = body.getReader()
@@ -81,7 +84,7 @@ async function readAnswer(
   let usageIsLate = false
   let cancelWait: (() => void) | null = null
   const take = (data: string) => {
-    if (stop === null && !abort.signal.aborted) stop = takeEvent(data, answer, onSegments)
+    if (stop === null && !abort.signal.aborted) stop = takeEvent(data, answer, listener)
   }
   const stopped = (): Stop => stop
   try {
@@ -106,26 +109,23 @@ async function readAnswer(
   } finally {
     cancelWait?.()
   }
-  const { promptTokens } = answer
-  if (stopped() === 'enough') return { type: 'finished', reason: 'length', promptTokens }
+  if (stopped() === 'enough') return { type: 'finished', reason: 'length' }
   // A stream that says [DONE] without a reason has come to its end; one that just ends has not.
   const reason = answer.finishReason ?? (stopped() === 'done' ? 'stop' : null)
   if (reason === null) return gone('the engine broke off its answer', null)
-  return { type: 'finished', reason, promptTokens }
+  return { type: 'finished', reason }
 }
 
-function takeEvent(
-  data: string,
-  answer: CompletionReducer,
-  onSegments: (segments: readonly Segment[]) => boolean,
-): Stop {
+function takeEvent(data: string, answer: CompletionReducer, listener: CompletionListener): Stop {
   if (data.trim() === '[DONE]') return 'done'
   const chunk = parseCompletionChunk(data)
   if (chunk === null) return malformed('an event that is no chunk of an answer')
   if (chunk.error !== undefined && chunk.error !== null) return engineFailure(null, chunk)
+  const toldBefore = answer.promptTokens !== null
   const segments = answer.push(chunk)
+  if (!toldBefore && answer.promptTokens !== null) listener.promptTokens(answer.promptTokens)
   if (typeof segments === 'string') return malformed(segments)
-  return segments.length === 0 || onSegments(segments) ? null : 'enough'
+  return segments.length === 0 || listener.segments(segments) ? null : 'enough'
 }
 
 async function refused(response: Response, signal: AbortSignal): Promise<CompletionEnd> {

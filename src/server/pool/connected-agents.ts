@@ -19,6 +19,9 @@ type Connected = {
   externalModels: readonly ExternalModel[] | null
 }
 
+/** Of an agent's external models, in a line of the log. */
+const modelsNamedMax = 10
+
 /** The agents that are connected to this process, and the record that is kept of them. */
 export class ConnectedAgents {
   readonly #connected = new Map<AgentId, Connected>()
@@ -114,8 +117,10 @@ export class ConnectedAgents {
     const connected = this.#connected.get(id)
     if (connected === undefined) return
     connected.externalModels = models
-    const names = models.map(({ modelId }) => modelId).join(', ') || 'none'
-    this.#log(id, connected.name, `its owner's engines serve: ${names}`)
+    const names = models.slice(0, modelsNamedMax).map(({ modelId }) => modelId)
+    const more = models.length > names.length ? [`and ${models.length - names.length} more`] : []
+    const what = [...names, ...more].join(', ') || 'none'
+    this.#log(id, connected.name, `its owner's engines serve: ${what}`)
   }
 
   instance(id: AgentId, message: Extract<AgentMessage, { type: 'instance' }>): void {
