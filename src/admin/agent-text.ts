@@ -21,6 +21,15 @@ export function formatAgent(agent: AgentDetails): string {
     ...(agent.devices.length === 0
       ? [['device', 'no GPU; models run on the processor'] as const]
       : agent.devices.flatMap(deviceLines)),
+    ...(agent.externalModels === null
+      ? []
+      : [
+          ['engines', 'its owner’s own, unsandboxed; their models are not checked'] as const,
+          ...agent.externalModels.map(
+            ({ modelId, engine, fingerprint }) =>
+              ['  offers', `external:${modelId} (${engine}, fingerprint ${fingerprint})`] as const,
+          ),
+        ]),
     ...agent.models.map(
       ({ model, fit, reason }) => ['model', fitText(model, fit, reason)] as const,
     ),
@@ -90,7 +99,13 @@ function heartbeatText({ lastHeartbeatAt, lastHeartbeat }: AgentDetails): string
   return `${lastHeartbeatAt}${latency === null ? '' : `, ${Math.round(latency)} ms away`}`
 }
 
-const fitWords = { gpu: 'fits', partial: 'fits in part', cpu: 'processor', none: 'no' } as const
+const fitWords = {
+  gpu: 'fits',
+  partial: 'fits in part',
+  cpu: 'processor',
+  external: 'own engine',
+  none: 'no',
+} as const
 
 const fitText = (model: string, fit: keyof typeof fitWords, reason: string): string =>
   `${model}: ${fitWords[fit]} (${reason})`

@@ -7,6 +7,10 @@ test('a path becomes absolute where the person stands, a URL stays', () => {
   expect(modelSource('https://x.org/a.gguf', '/')).toEqual({ source: 'https://x.org/a.gguf' })
 })
 
+test('external: stays as it is', () => {
+  expect(modelSource('external:llama3.1:8b', '/')).toEqual({ source: 'external:llama3.1:8b' })
+})
+
 test('hf: names a file on Hugging Face, in a folder or not', () => {
   const base = 'https://huggingface.co/org/repo.x/resolve/main'
   expect(modelSource('hf:org/repo.x/a-Q4.gguf', '/')).toEqual({ source: `${base}/a-Q4.gguf` })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import type { AgentMessage } from '../protocol/agent-message.ts'
 import { limits } from '../protocol/limits.ts'
 import type { ServerMessage } from '../protocol/server-message.ts'
 import { reconnectDelayMs } from './backoff.ts'
@@ -195,6 +196,16 @@ describe('while online', () => {
     expect(bench.handle({ type: 'socket_closed', socket: 99, reason: 'x' })).toEqual([])
     expect(bench.connection.state.name).toBe('online')
   })
+})
+
+test('what the owner’s engines serve goes only to a server that knows what that is', () => {
+  const message: AgentMessage = { type: 'external_models', models: [] }
+  const say: ConnectionEvent = { type: 'say', message }
+  expect(new Bench().open().greet().handle(say)).toEqual([])
+  const bench = new Bench().open()
+  bench.receive(challenge)
+  bench.receive({ ...welcome, features: ['external'] })
+  expect(bench.handle(say)).toEqual([{ type: 'send', message }])
 })
 
 test('a changed inventory goes only to a server that knows what that is', () => {

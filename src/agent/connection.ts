@@ -347,8 +347,10 @@ export class Connection {
 }
 
 /** @returns the feature that a server must have listed to be sent this message; null for the base set */
-const featureOf = (message: AgentMessage): ProtocolFeature | null =>
-  message.type === 'inventory' ? 'inventory' : null
+function featureOf({ type }: AgentMessage): ProtocolFeature | null {
+  if (type === 'inventory') return 'inventory'
+  return type === 'external_models' ? 'external' : null
+}
 
 const ackDeadline = (state: Online): Instant => state.lastAckAt + 2 * state.heartbeatIntervalMs
 

@@ -1,3 +1,4 @@
+import type { ExternalModel } from '../models/external-model.ts'
 import type { Hello } from '../protocol/agent-message.ts'
 import { helloProofBytes } from '../protocol/enrolment.ts'
 import type { Inventory } from '../protocol/gpu.ts'
@@ -10,7 +11,12 @@ import { software } from './software.ts'
 export function buildHello(
   { identity, privateKeyPem }: Pick<Enrolment, 'identity' | 'privateKeyPem'>,
   challenge: { readonly nonce: string; readonly version: number },
-  facts: { readonly inventory: Inventory; readonly instances: Hello['instances'] },
+  facts: {
+    readonly inventory: Inventory
+    readonly instances: Hello['instances']
+    /** Undefined: the owner runs no engine. */
+    readonly externalModels?: readonly ExternalModel[] | undefined
+  },
 ): Hello {
   const { agentId, apiKey, caFingerprint, region } = identity
   const proof = helloProofBytes({ ...challenge, agentId, caFingerprint })
@@ -27,5 +33,6 @@ export function buildHello(
     instances: facts.instances,
     // Losing a connection cancels its jobs, so nothing ever runs on from the one before.
     streams: [],
+    ...(facts.externalModels !== undefined && { externalModels: [...facts.externalModels] }),
   }
 }

@@ -6,6 +6,7 @@ import { newInstanceId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { EngineModel } from './engine/engine.ts'
+import type { ExternalWish } from './external/external-engines.ts'
 import { InstanceHost } from './instance-host.ts'
 import { planLoad, type GpuMemory } from './model-need.ts'
 
@@ -38,6 +39,7 @@ function bench(gpu: GpuMemory = { state: 'none' }) {
   const started: EngineModel[] = []
   const closed: EngineModel[] = []
   const said: AgentMessage[] = []
+  const external: ExternalWish[] = []
   const host = new InstanceHost({
     clock: { now: () => 0 },
     log: pino({ level: 'silent' }),
@@ -53,6 +55,15 @@ function bench(gpu: GpuMemory = { state: 'none' }) {
         close: async () => void closed.push(model),
       }
     },
+    startExternal: wish => {
+      external.push(wish)
+      return {
+        pid: undefined,
+        run: () => {},
+        cancel: () => {},
+        close: async () => {},
+      }
+    },
     chooseThreads: () => 1,
     availableBytes: () => 2 ** 40,
     gpuMemory: () => gpu,
@@ -60,7 +71,7 @@ function bench(gpu: GpuMemory = { state: 'none' }) {
     say: message => void said.push(message),
     sendFrame: () => {},
   })
-  return { host, searches, started, closed, said, activity }
+  return { host, searches, started, closed, said, activity, external }
 }
 
 /** Lets everything that has been settled run to its end. */
@@ -139,4 +150,12 @@ test('says that the machine is wanted before it begins anything, and when it is 
   expect([started.length, host.busy]).toEqual([1, true])
   host.order({ type: 'unload', instanceId: load.instanceId })
   expect([activity, host.busy]).toEqual([[true, false], false])
+})
+
+test('an external model is neither fetched nor measured: the owner’s engine is asked at once', () => {
+  const { host, searches, started, external } = bench()
+  const source = { kind: 'external', modelId: 'llama3.1:8b', fingerprint: null } as const
+  host.order({ ...load, manifest: { ...load.manifest, sizeBytes: 0 }, sources: [source] })
+  expect(external).toEqual([{ source, contextTokens: load.contextTokens }])
+  expect([searches.length, started.length, host.modelsLoaded]).toEqual([0, 0, false])
 })

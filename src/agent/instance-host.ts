@@ -5,6 +5,7 @@ import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { Order } from './connection-event.ts'
 import type { Engine, EngineEvent, WantedModel, StartEngine } from './engine/engine.ts'
+import type { StartExternal } from './external/external-engines.ts'
 import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
 import { instanceStatus, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
@@ -15,6 +16,8 @@ export type InstanceHostDeps = {
   readonly clock: Clock
   readonly log: Logger
   readonly startEngine: StartEngine
+  /** Begins to use an engine that the owner runs. */
+  readonly startExternal: StartExternal
   readonly modelFiles: Pick<ModelFiles, 'obtain'>
   /** Threads for an engine that starts now. */
   readonly chooseThreads: () => number
@@ -174,11 +177,8 @@ export class InstanceHost {
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }
 
-  #start(number: number, { withoutGpu, ...model }: WantedModel): void {
-    const { log, startEngine, chooseThreads, sendFrame } = this.#deps
-    const threads = chooseThreads()
-    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, this.#gpuMemory(withoutGpu))
-    this.#gpuBytes.set(number, gpuBytes)
+  #start(number: number, { withoutGpu, external, ...model }: WantedModel): void {
+    const { log, startEngine, startExternal, chooseThreads, sendFrame } = this.#deps
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'token_frame') {
         sendFrame(event.bytes)
@@ -188,6 +188,14 @@ export class InstanceHost {
       if (event.type === 'died') this.#forget(number)
       this.#handle({ type: 'engine', engine: number, word: event })
     }
+    if (external !== undefined) {
+      const { contextTokens } = model
+      this.#engines.set(number, startExternal({ source: external, contextTokens }, onEvent))
+      return
+    }
+    const threads = chooseThreads()
+    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, this.#gpuMemory(withoutGpu))
+    this.#gpuBytes.set(number, gpuBytes)
     const engine = startEngine({ ...model, threads, gpuLayers }, onEvent)
     this.#engines.set(number, engine)
     log.info({ model: model.modelPath, threads, gpuLayers, pid: engine.pid }, 'worker started')

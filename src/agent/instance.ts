@@ -1,4 +1,5 @@
 import type { Instant } from '../clock.ts'
+import type { ExternalSource } from '../models/external-model.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
@@ -42,6 +43,10 @@ export const newInstance = (load: Load): Instance => ({
   running: new Map(),
   deaths: [],
 })
+
+/** Set when no file is loaded, because an engine that the owner runs serves the model. */
+export const externalSourceOf = ({ sources }: Load): ExternalSource | undefined =>
+  sources.find(source => source.kind === 'external')
 
 /** Stream and attempt as one number (32 + 16 bits are exact in a double). */
 export const jobKey = (job: { readonly stream: number; readonly attempt: number }): number =>

@@ -290,3 +290,21 @@ describe('the connection', () => {
     expect(bench.instances.draining).toBe(true)
   })
 })
+
+test('an external model needs no memory of ours, and starts anew when its engine has died', () => {
+  const bench = new Bench()
+  const id = newInstanceId()
+  const source = { kind: 'external', modelId: 'llama3.1:8b', fingerprint: null } as const
+  const model = { modelPath: '', contextTokens: 256, slots: 2, withoutGpu: false, external: source }
+  expect(bench.order({ ...loadOf(id), sources: [source] }, 0)).toContainEqual({
+    type: 'start_engine',
+    engine: 1,
+    model,
+  })
+  const error = { code: 'worker_died', message: 'no connection' } as const
+  expect(bench.word(1, { type: 'died', error, exit: 'no answer' })).toContainEqual({
+    type: 'start_engine',
+    engine: 2,
+    model,
+  })
+})

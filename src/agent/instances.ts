@@ -8,6 +8,7 @@ import type { Order } from './connection-event.ts'
 import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
+  externalSourceOf,
   instanceStatus,
   jobKey,
   memoryRefusal,
@@ -96,6 +97,7 @@ export class Instances {
     }
     const instance = newInstance(load)
     this.#instances.set(load.instanceId, instance)
+    if (externalSourceOf(load) !== undefined) return this.#start(instance, noFile)
     // Before the file is here, its size is all that is known.
     const refusal = this.#memoryRefusal(load, availableBytes, null)
     if (refusal !== undefined) return this.#fail(instance, refusal)
@@ -209,7 +211,14 @@ export class Instances {
     const engine = ++this.#engines
     instance.phase = { name: 'starting', engine, path, progress: null }
     const { contextTokens, slots, withoutGpu = false } = instance.load
-    const model = { modelPath: path, contextTokens, slots, withoutGpu }
+    const external = externalSourceOf(instance.load)
+    const model = {
+      modelPath: path,
+      contextTokens,
+      slots,
+      withoutGpu,
+      ...(external !== undefined && { external }),
+    }
     return [report(instance), { type: 'start_engine', engine, model }]
   }
 
@@ -312,6 +321,9 @@ export class Instances {
       : jobs.map(job => ({ type: 'cancel_job', engine, ...job }) as const)
   }
 }
+
+/** Where a path would be: an engine of the owner has the model. */
+const noFile = ''
 
 const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
 

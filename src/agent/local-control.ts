@@ -33,6 +33,16 @@ export const AgentStatusSchema = Type.Object({
     }),
   ),
   gpus: Type.Array(Type.String()),
+  /** Engines that the owner runs beside the agent; an older agent does not say. */
+  engines: Type.Optional(
+    Type.Array(
+      Type.Object({
+        url: Type.String(),
+        models: Type.ReadonlyType(Type.Array(Type.String())),
+        problem: Type.Union([Type.String(), Type.Null()]),
+      }),
+    ),
+  ),
 })
 export type AgentStatus = Static<typeof AgentStatusSchema>
 const statusCheck = Compile(AgentStatusSchema)

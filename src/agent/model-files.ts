@@ -103,6 +103,7 @@ export class ModelFiles {
   ): Promise<Found> {
     const failures: Failure[] = []
     for (const source of sources) {
+      if (source.kind === 'external') continue
       const found =
         source.kind === 'path'
           ? await this.#checkFile(source.path, manifest, signal)

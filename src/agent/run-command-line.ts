@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises'
 import os from 'node:os'
 import { pino, type Logger } from 'pino'
 import pretty from 'pino-pretty'
@@ -15,6 +16,7 @@ import type { PrepareWorker } from './engine/worker-program.ts'
 import { enrol, readJoinLink } from './enrol.ts'
 import { buildFacts } from './executable/build-facts.ts'
 import { embeddedFile } from './executable/embedded-file.ts'
+import { readEngineSettings } from './external/engine-settings.ts'
 import { judgeDevice } from '../capability/judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { probe } from './probe/probe-command.ts'
@@ -111,6 +113,8 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
   if (typeof threads === 'string') return fail(threads)
   const calibrate = parseCalibrate(process.env['GPUPOOL_AGENT_CALIBRATE'])
   if (typeof calibrate === 'string') return fail(calibrate)
+  const engines = await readEngineSettings(process.env, name => lookup(name, { all: true }))
+  if (typeof engines === 'string') return fail(engines)
   const log = createLog()
   if (typeof log === 'string') return fail(log)
   prepareStateDir(dir)
@@ -140,6 +144,7 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
     probe,
     startEngine,
     calibration: calibrate ? { startMeasuring, engineVersion } : null,
+    engines,
     chosenThreads: threads,
     clock: systemClock,
     wallClock,

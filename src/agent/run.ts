@@ -12,12 +12,14 @@ import { Connection } from './connection.ts'
 import { CpuUse, cpuTimesOf } from './cpu-use.ts'
 import type { StartEngine } from './engine/engine.ts'
 import type { StartMeasuring } from './engine/measuring.ts'
+import { noEngines, type EngineSettings } from './external/engine-settings.ts'
+import { ExternalEngines } from './external/external-engines.ts'
 import { buildHeartbeat, countSlots } from './heartbeat.ts'
 import { buildHello } from './hello.ts'
 import { FrameOutlet } from './frame-outlet.ts'
 import { gpuMemoryOf } from './gpu-memory.ts'
 import { InstanceHost } from './instance-host.ts'
-import { instanceStatus } from './instance.ts'
+import { instanceOverview } from './instance-overview.ts'
 import { InventoryKeeper } from './inventory-keeper.ts'
 import { localControlPath, serveLocalControl, type AgentStatus } from './local-control.ts'
 import { ModelFiles } from './model-files.ts'
@@ -45,6 +47,8 @@ export type AgentDeps = {
     readonly startMeasuring: StartMeasuring
     readonly engineVersion: string
   } | null
+  /** The engines that the owner runs beside the agent; absent: none. */
+  readonly engines?: EngineSettings
   /** GPUPOOL_AGENT_THREADS; null: measured. */
   readonly chosenThreads: number | null
   readonly clock: Clock
@@ -82,6 +86,7 @@ class Agent implements RunningAgent {
   readonly #host: InstanceHost
   readonly #frames: FrameOutlet
   readonly #keeper: InventoryKeeper
+  readonly #external: ExternalEngines
   readonly #calibrator: Calibrator | null
   readonly #cpuUse = new CpuUse()
   readonly #thermalGuard = new ThermalGuard()
@@ -120,6 +125,11 @@ class Agent implements RunningAgent {
       timers,
       onEvent: event => this.#handle(event),
     })
+    this.#external = new ExternalEngines({
+      ...deps,
+      settings: deps.engines ?? noEngines,
+      onChange: () => this.#tellExternal(),
+    })
     this.#frames = new FrameOutlet({
       clock,
       timers,
@@ -129,6 +139,7 @@ class Agent implements RunningAgent {
       clock,
       log,
       startEngine: deps.startEngine,
+      startExternal: this.#external.start,
       modelFiles: new ModelFiles({
         modelsDir: modelsDirOf(deps.dir),
         identity,
@@ -160,6 +171,8 @@ class Agent implements RunningAgent {
     const control = await serveLocalControl(localControlPath(this.#deps.dir), () => this.#status())
     this.#closeControl = () => control.close()
     void this.#keeper.start()
+    // Before the agent is online, so that what it offers is known with its first word; each answers within seconds.
+    await this.#external.look()
     this.#lookAtCpus()
     this.#watchSleep()
     this.#handle({ type: 'start' })
@@ -241,6 +254,12 @@ class Agent implements RunningAgent {
     this.#handle({ type: 'say', message: { type: 'inventory', inventory } })
   }
 
+  #tellExternal(): void {
+    const models = this.#external.offers
+    if (models !== undefined)
+      this.#handle({ type: 'say', message: { type: 'external_models', models: [...models] } })
+  }
+
   #perform(command: ConnectionCommand): void {
     const { log, announce, enrolment } = this.#deps
     switch (command.type) {
@@ -272,6 +291,7 @@ class Agent implements RunningAgent {
         })
         this.#host.connected(command.welcome.adminState === 'draining')
         this.#tellInventory()
+        this.#tellExternal()
         this.#tellActivity()
         return
       case 'offline':
@@ -303,7 +323,11 @@ class Agent implements RunningAgent {
   #sendHello(challenge: { readonly nonce: string; readonly version: number }): void {
     const { enrolment } = this.#deps
     this.#toldInventory = this.#inventory
-    const facts = { inventory: this.#inventory, instances: this.#host.reports }
+    const facts = {
+      inventory: this.#inventory,
+      instances: this.#host.reports,
+      externalModels: this.#external.offers,
+    }
     const { nonce, version } = challenge
     this.#transport.send(encodeAgentMessage(buildHello(enrolment, { nonce, version }, facts)))
   }
@@ -330,6 +354,7 @@ class Agent implements RunningAgent {
     this.#handle({ type: 'stop' })
     this.#cancelSleepCheck()
     this.#keeper.stop()
+    this.#external.stop()
     this.#closeControl()
     const { timers } = this.#deps
     const late = Promise.withResolvers<void>()
@@ -358,18 +383,9 @@ class Agent implements RunningAgent {
       draining: this.#host.draining,
       uptimeSeconds: Math.round((clock.now() - this.#startedAt) / 1_000),
       ...countSlots(this.#host.held),
-      instances: this.#host.held.map(instance => {
-        const status = instanceStatus(instance)
-        return {
-          instanceId: instance.load.instanceId,
-          model: instance.load.manifest.name,
-          state: status.state,
-          detail: status.state === 'failed' ? status.error.message : null,
-          jobsRunning: instance.running.size,
-          jobsWaiting: instance.waiting.length,
-        }
-      }),
+      instances: this.#host.held.map(instanceOverview),
       gpus: this.#inventory.gpus.map(gpu => gpu.name),
+      engines: [...this.#external.overview],
     }
   }
 }

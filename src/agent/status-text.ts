@@ -11,6 +11,11 @@ export function formatStatus(status: AgentStatus): string {
     `  process     pid ${status.pid}, version ${status.version}, up ${formatDuration(status.uptimeSeconds)}`,
     `  work        ${status.busySlots} of ${status.slots} slots busy${status.draining ? ', draining' : ''}`,
     `  devices     ${status.gpus.length === 0 ? 'CPU only' : status.gpus.join(', ')}`,
+    ...(status.engines ?? []).map(({ url, models, problem }) => {
+      const what =
+        problem === null ? `serves ${modelsOf(models.length)}` : `serves nothing: ${problem}`
+      return `  engine      ${url} ${what}; your own, not sandboxed by the agent`
+    }),
     ...status.instances.map(({ model, state, detail, jobsRunning, jobsWaiting }) => {
       const why = detail === null ? '' : `: ${detail}`
       return `  model       ${model} ${state}${why}, ${jobsRunning} running, ${jobsWaiting} waiting`
@@ -24,6 +29,8 @@ export function formatIdentity(identity: Identity | undefined): string {
   if (identity === undefined) return 'This machine has not joined a pool.\n'
   return `${identity.name} ${identity.agentId}\n  pool        ${identity.origin}\n`
 }
+
+const modelsOf = (count: number): string => `${count} ${count === 1 ? 'model' : 'models'}`
 
 function formatDuration(seconds: number): string {
   const days = Math.floor(seconds / 86_400)

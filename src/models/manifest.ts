@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { ExternalSourceSchema } from './external-model.ts'
 import { ModelShapeSchema } from './model-shape-schema.ts'
 
 /**
@@ -8,9 +9,10 @@ import { ModelShapeSchema } from './model-shape-schema.ts'
 export const ModelManifestSchema = Type.Object({
   /** As clients write it: letters, digits and `._:/-`, for example `llama-3.1-8b-q4`. */
   name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$' }),
-  /** Lower-case hex SHA-256 of the GGUF file. */
+  /** Lower-case hex SHA-256 of the GGUF file; of an external model's identity, see external-model.ts. */
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-  sizeBytes: Type.Integer({ minimum: 1 }),
+  /** 0 for an external model: nothing of it is the pool's to fetch or to hold. */
+  sizeBytes: Type.Integer({ minimum: 0 }),
   /** `general.architecture` of the GGUF header. */
   architecture: Type.String({ maxLength: 64 }),
   /** Quantisation of most tensors, for example `Q4_K_M`; null when the header does not say. */
@@ -39,5 +41,6 @@ export const isModelName = (text: string): boolean => modelNameRegex.test(text)
 export const ModelSourceSchema = Type.Union([
   Type.Object({ kind: Type.Literal('path'), path: Type.String({ maxLength: 4096 }) }),
   Type.Object({ kind: Type.Literal('url'), url: Type.String({ maxLength: 4096 }) }),
+  ExternalSourceSchema,
 ])
 export type ModelSource = Static<typeof ModelSourceSchema>

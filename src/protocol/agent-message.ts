@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { ExternalModelSchema } from '../models/external-model.ts'
 import { FinishReasonSchema } from './chat-job.ts'
 import { WireFailureSchema } from './errors.ts'
 import { GpuReadingSchema, InventorySchema } from './gpu.ts'
@@ -35,6 +36,11 @@ const InstanceReport = Type.Object({
   status: InstanceStateSchema,
 })
 
+/** What the engines that the owner runs beside the agent serve now; none while they do not answer. */
+const ExternalModels = Type.Array(ExternalModelSchema, {
+  maxItems: limits.externalModelsPerAgentMax,
+})
+
 /** First message of the agent, in answer to `challenge`. See README.md, "Proof of identity", for the signed text. */
 export const HelloSchema = Type.Object({
   type: Type.Literal('hello'),
@@ -55,6 +61,8 @@ export const HelloSchema = Type.Object({
   instances: Type.Array(InstanceReport, { maxItems: limits.instancesPerAgentMax }),
   /** Jobs the agent is still running from before a reconnect; the server cancels what it no longer wants. */
   streams: Type.Array(Type.Object({ stream: Stream, attempt: Attempt }), { maxItems: 4096 }),
+  /** Absent: the owner runs no engine beside the agent. */
+  externalModels: Type.Optional(ExternalModels),
 })
 export type Hello = Static<typeof HelloSchema>
 
@@ -100,20 +108,29 @@ export const InventoryMessageSchema = Type.Object({
   inventory: InventorySchema,
 })
 
+/** What the owner's engines serve has changed; the whole list, the newest wins. Feature `external`. */
+export const ExternalModelsSchema = Type.Object({
+  type: Type.Literal('external_models'),
+  models: ExternalModels,
+})
+
 /** An instance changed; sent on every change, the newest wins. */
 export const InstanceSchema = Type.Object({
   type: Type.Literal('instance'),
   ...InstanceReport.properties,
 })
 
-/** The prompt is rendered and tokenised; prefill begins. Comes before the attempt's first token frame. */
+/**
+ * The prompt is rendered and tokenised; prefill begins. Comes before the attempt's first token frame. An engine that does
+ * not tell (feature `external`) has null for both figures; it comes again once the number of tokens is known.
+ */
 export const StartedSchema = Type.Object({
   type: Type.Literal('started'),
   stream: Stream,
   attempt: Attempt,
-  promptTokens: Count,
+  promptTokens: Type.Union([Count, Type.Null()]),
   /** SHA-256 over the prompt's token ids, each as 4 bytes little-endian. */
-  promptSha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  promptSha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
 })
 
 /** The attempt is complete: every token frame of it was sent before. */
@@ -145,6 +162,7 @@ export const agentMessageSchemas = {
   hello: HelloSchema,
   heartbeat: HeartbeatSchema,
   inventory: InventoryMessageSchema,
+  external_models: ExternalModelsSchema,
   instance: InstanceSchema,
   started: StartedSchema,
   finished: FinishedSchema,

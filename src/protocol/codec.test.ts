@@ -82,6 +82,29 @@ describe('what an agent sends', () => {
     expect(decodeFromAgent(JSON.stringify(many))).toMatchObject(refusal('invalid'))
   })
 
+  test('external models may be none or many, and neither too many nor without a fingerprint', () => {
+    const offer = { modelId: 'a', engine: 'x', fingerprint: 'f'.repeat(64), contextTokens: null }
+    const message = (models: object[]) => JSON.stringify({ type: 'external_models', models })
+    expect(decodeFromAgent(message([]))).toEqual({ type: 'external_models', models: [] })
+    expect(decodeFromAgent(message([{ ...offer, moon_phase: 1 }]))).toMatchObject({
+      models: [offer],
+    })
+    const many = Array.from({ length: limits.externalModelsPerAgentMax + 1 }, () => offer)
+    for (const wrong of [many, [{ ...offer, fingerprint: 'f' }], [{ ...offer, contextTokens: 0 }]])
+      expect(decodeFromAgent(message(wrong))).toMatchObject(refusal('invalid'))
+  })
+
+  test('a start may be without the prompt’s figures', () => {
+    const started = {
+      type: 'started',
+      stream: 1,
+      attempt: 0,
+      promptTokens: null,
+      promptSha256: null,
+    }
+    expect(decodeFromAgent(JSON.stringify(started))).toEqual(started as never)
+  })
+
   test('binary data are token frames or a refusal', () => {
     const value = { stream: 1, attempt: 0, choice: 0, index: 0, tokenId: 5, segments: [] }
     expect(decodeFromAgent(encodeTokenFrame(value))).toEqual({

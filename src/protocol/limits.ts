@@ -49,6 +49,7 @@ export const limits = {
   /** What an agent is told of the catalogue. A shape has up to some hundred KB (a line for each tensor). */
   catalogueModelsMax: 1_000,
   catalogueAnswerBytesMax: 64 * 1024 * 1024,
+  externalModelsPerAgentMax: 256,
   /** Text an agent may put into an error or a name. */
   errorTextBytesMax: 2_000,
   /** Random bytes of a challenge. */

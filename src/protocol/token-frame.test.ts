@@ -17,7 +17,7 @@ const frame = fc.record({
   attempt: fc.nat(65_535),
   choice: fc.nat(65_535),
   index: fc.nat(4_294_967_295),
-  tokenId: fc.option(fc.nat(4_294_967_295)),
+  tokenId: fc.oneof(fc.nat(4_294_967_295), fc.constantFrom(null, 'unknown' as const)),
   segments: fc.array(fc.record({ kind, text: fc.string({ unit: 'binary' }) }), { maxLength: 4 }),
 })
 

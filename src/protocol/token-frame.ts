@@ -6,7 +6,7 @@ import { limits } from './limits.ts'
  * Layout (little-endian):
  *
  *     0  u8   frame type, 1
- *     1  u8   flags: bit 0 = a token id is present (else: only text, see below)
+ *     1  u8   flags: bit 0 = a token id is present; bit 1 = a token without an id; neither: only text, see below
  *     2  u16  attempt
  *     4  u32  stream
  *     8  u16  choice
@@ -20,6 +20,9 @@ import { limits } from './limits.ts'
  * a frame often has no segment. A frame without a token carries text that is released without one: what was held back
  * when the answer ends, or what a continuation still owes the client before it goes on. One token can release several
  * segments, for example the end of the reasoning and the beginning of the answer.
+ *
+ * A token without an id counts like any other, but an answer of such tokens cannot be continued: an engine that the owner
+ * runs beside the agent tells texts and no ids.
  */
 export type TokenFrame = {
   readonly type: 'token'
@@ -29,7 +32,7 @@ export type TokenFrame = {
   /** Position of the token in the answer, from 0. Without a token: the number of tokens before. */
   readonly index: number
   /** Null: no token, only text. */
-  readonly tokenId: number | null
+  readonly tokenId: number | 'unknown' | null
   readonly segments: readonly Segment[]
 }
 
@@ -49,6 +52,7 @@ export type ToolCallDelta = {
 
 export const frameTypeToken = 1
 const flagToken = 1
+const flagUnknownToken = 2
 const headerBytes = 20
 const segmentHeaderBytes = 5
 const kinds: readonly SegmentKind[] = ['answer', 'reasoning', 'tool_call']
@@ -64,13 +68,14 @@ export function encodeTokenFrame(frame: Omit<TokenFrame, 'type'>): Uint8Array<Ar
   const bytes = new Uint8Array(size)
   const view = new DataView(bytes.buffer)
   view.setUint8(0, frameTypeToken)
-  view.setUint8(1, frame.tokenId === null ? 0 : flagToken)
+  const { tokenId } = frame
+  view.setUint8(1, tokenId === null ? 0 : tokenId === 'unknown' ? flagUnknownToken : flagToken)
   view.setUint16(2, frame.attempt, true)
   view.setUint32(4, frame.stream, true)
   view.setUint16(8, frame.choice, true)
   view.setUint16(10, frame.segments.length, true)
   view.setUint32(12, frame.index, true)
-  view.setUint32(16, frame.tokenId ?? 0, true)
+  view.setUint32(16, typeof tokenId === 'number' ? tokenId : 0, true)
   let at = headerBytes
   for (const segment of frame.segments) {
     const { written } = encoder.encodeInto(segment.text, bytes.subarray(at + segmentHeaderBytes))
@@ -107,9 +112,15 @@ export function decodeTokenFrame(
     stream: view.getUint32(start + 4, true),
     choice: view.getUint16(start + 8, true),
     index: view.getUint32(start + 12, true),
-    tokenId: (view.getUint8(start + 1) & flagToken) === 0 ? null : view.getUint32(start + 16, true),
+    tokenId: tokenIdOf(view, start),
     segments,
   }
+}
+
+function tokenIdOf(view: DataView, start: number): TokenFrame['tokenId'] {
+  const flags = view.getUint8(start + 1)
+  if ((flags & flagToken) !== 0) return view.getUint32(start + 16, true)
+  return (flags & flagUnknownToken) === 0 ? null : 'unknown'
 }
 
 function decodeSegments(

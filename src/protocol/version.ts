@@ -18,8 +18,9 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  *
  *   inventory  an agent's message: what the machine is has changed since hello
  *   frames     an agent's binary message may hold several token frames (token-frames.ts)
+ *   external   an agent's message `external_models`; tokens without ids, and `started` without the prompt's figures
  */
-export const protocolFeatures = ['inventory', 'frames'] as const
+export const protocolFeatures = ['inventory', 'frames', 'external'] as const
 export type ProtocolFeature = (typeof protocolFeatures)[number]
 
 /**

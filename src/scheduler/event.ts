@@ -1,3 +1,4 @@
+import type { ExternalModel, ExternalSource } from '../models/external-model.ts'
 import type { ModelShape } from '../models/model-shape-schema.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
@@ -14,6 +15,8 @@ export type ModelFacts = {
   readonly contextTokens: number
   /** Slots one agent gets when the model is loaded. */
   readonly slots: number
+  /** An agent's own engine serves it: nothing is loaded, and only an agent that offers it counts. */
+  readonly external?: ExternalSource
 }
 
 export type AgentFacts = {
@@ -27,6 +30,8 @@ export type AgentFacts = {
   readonly health: AgentHealth | null
   /** What the agent still holds from before a reconnect. */
   readonly instances: readonly InstanceReport[]
+  /** What its owner's engines serve. */
+  readonly externalModels?: readonly ExternalModel[]
 }
 
 /** How a machine's hardware does, apart from its liveness. */
@@ -73,6 +78,12 @@ export type SchedulerEvent =
     }
   /** A device was measured, is lost or is back: what the machine is now. */
   | { readonly type: 'inventory'; readonly agentId: AgentId; readonly inventory: Inventory }
+  /** What the owner's engines serve has changed. */
+  | {
+      readonly type: 'external_models'
+      readonly agentId: AgentId
+      readonly models: readonly ExternalModel[]
+    }
   | {
       readonly type: 'reliability'
       readonly agentId: AgentId

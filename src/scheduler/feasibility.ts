@@ -1,4 +1,5 @@
 import type { Instant } from '../clock.ts'
+import { isOffered } from '../models/external-model.ts'
 import type { ModelFacts, Obstacle } from './event.ts'
 import { isStranded, type Agent, type Fleet } from './fleet.ts'
 
@@ -20,6 +21,7 @@ const predicates: readonly Predicate[] = [
   isNotDraining,
   isPunctual,
   isHealthy,
+  offersIt,
   loadedItBefore,
   canHold,
 ]
@@ -74,11 +76,17 @@ function isHealthy({ agent }: Question): Obstacle | null {
   return agent.health.stopped
 }
 
+function offersIt({ agent, model: { external } }: Question): Obstacle | null {
+  if (external === undefined || isOffered(external, agent.externalModels)) return null
+  return lasting('no engine of its owner serves it now')
+}
+
 /**
  * An agent that holds the model has proved that it fits; else the figures of its inventory decide. What was loaded on a
  * GPU stays there, and a GPU that may not serve any more gets no new work for it.
  */
 function canHold({ agent, model, fleet }: Question): Obstacle | null {
+  if (model.external !== undefined) return null
   const instance = fleet.instanceOf(agent, model)
   if (instance === undefined) {
     const { kind, reason } = agent.capacity.fit(model)

@@ -1,4 +1,5 @@
 import type { Instant } from '../clock.ts'
+import { externalModelSha256, type ExternalModel } from '../models/external-model.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
@@ -13,7 +14,7 @@ export type Instance = {
   readonly modelSha256: string
   /** Tokens a slot was asked to hold, or holds as far as the agent says; two names of one file may want different ones. */
   readonly contextTokens: number
-  /** It was loaded into main memory alone, because the GPUs may not serve; false also when that is not known. */
+  /** None of the pool's is on a GPU, because the GPUs may not serve; false also when that is not known. */
   readonly withoutGpu: boolean
   status: InstanceState
   /** Slots, from the catalogue until the agent has said what it really has. */
@@ -37,6 +38,8 @@ export type Agent = {
   /** What it can hold, by the inventory and `health`. */
   capacity: Capacity
   health: AgentHealth
+  /** What its owner's engines serve. */
+  externalModels: readonly ExternalModel[]
   adminState: AgentFacts['adminState']
   /** The owner drains it, whatever the operator says. */
   draining: boolean
@@ -83,6 +86,7 @@ export class Fleet {
       inventory: facts.inventory,
       capacity: new Capacity(facts.inventory, health.unfitGpus),
       health,
+      externalModels: facts.externalModels ?? [],
       adminState: facts.adminState,
       draining: false,
       reliability: facts.reliability,
@@ -107,6 +111,14 @@ export class Fleet {
     agent.capacity = new Capacity(inventory, agent.health.unfitGpus)
   }
 
+  /** The owner's engines serve something else now; one that is back is asked again at once. */
+  setExternalModels(agent: Agent, models: readonly ExternalModel[]): void {
+    agent.externalModels = models
+    for (const { modelId, fingerprint } of models)
+      for (const pinned of [null, fingerprint])
+        agent.failedLoads.delete(externalModelSha256({ modelId, fingerprint: pinned }))
+  }
+
   /** Takes over what the agent says about an instance; one that is unloaded or failed is forgotten. */
   report(agent: Agent, { instanceId, modelSha256, status }: InstanceReport, now: Instant): void {
     const known = agent.instances.get(instanceId)
@@ -129,7 +141,8 @@ export class Fleet {
   /** The agent is about to be told to load the model. */
   load(agent: Agent, id: InstanceId, model: ModelFacts): Instance {
     const { sha256: modelSha256, contextTokens, slots } = model
-    const withoutGpu = agent.capacity.mustNotUseGpu
+    // An owner's engine uses what its owner lets it use.
+    const withoutGpu = model.external !== undefined || agent.capacity.mustNotUseGpu
     return this.#add(agent, { id, modelSha256, contextTokens, slots, withoutGpu })
   }
 

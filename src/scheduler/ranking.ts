@@ -21,6 +21,10 @@ export function candidateOf(
   instance: Instance | undefined,
   avoided: boolean,
 ): Candidate {
+  const reliabilitySteps = steps(agent.reliability, reliabilityStep)
+  // What an owner's engine runs on is not known; no machine is better for it than another.
+  if (model.external !== undefined)
+    return { agent, instance, avoided, fitRank: fitRanks.gpu, scoreSteps: 0, reliabilitySteps }
   const fit = agent.capacity.fit(model)
   const withoutGpu = instance?.withoutGpu ?? agent.capacity.mustNotUseGpu
   return {
@@ -29,7 +33,7 @@ export function candidateOf(
     avoided,
     fitRank: withoutGpu ? fitRanks.cpu : fitRanks[fit.kind],
     scoreSteps: withoutGpu ? 0 : steps(fit.device?.score ?? 0, scoreStep),
-    reliabilitySteps: steps(agent.reliability, reliabilityStep),
+    reliabilitySteps,
   }
 }
 

@@ -77,6 +77,7 @@ export class Scheduler {
         this.#agentDown(event.agentId)
         return
       case 'admin_state':
+      case 'external_models':
       case 'heartbeat':
       case 'inventory':
       case 'ping':
@@ -187,7 +188,7 @@ export class Scheduler {
 
   #load(agent: Agent, instanceId: InstanceId, model: ModelFacts): Instance {
     const instance = this.#fleet.load(agent, instanceId, model)
-    const { withoutGpu } = instance
+    const withoutGpu = instance.withoutGpu && model.external === undefined
     this.#out.push({ type: 'load', agentId: agent.id, instanceId, model, withoutGpu })
     return instance
   }
@@ -234,12 +235,21 @@ export class Scheduler {
   }
 
   #agentChanged(
-    event: EventOf<'admin_state' | 'health' | 'heartbeat' | 'inventory' | 'ping' | 'reliability'>,
+    event: EventOf<
+      | 'admin_state'
+      | 'external_models'
+      | 'health'
+      | 'heartbeat'
+      | 'inventory'
+      | 'ping'
+      | 'reliability'
+    >,
   ): void {
     const agent = this.#fleet.agents.get(event.agentId)
     if (agent === undefined) return
     if (event.type === 'admin_state') agent.adminState = event.adminState
     else if (event.type === 'inventory') this.#fleet.setInventory(agent, event.inventory)
+    else if (event.type === 'external_models') this.#fleet.setExternalModels(agent, event.models)
     else if (event.type === 'ping') agent.pingLate = event.late
     else if (event.type === 'reliability') agent.reliability = event.reliability
     else if (event.type === 'health') this.#fleet.setHealth(agent, event.health)

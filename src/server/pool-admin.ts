@@ -1,6 +1,7 @@
 import type { ErrorTally } from '../capability/error-window.ts'
 import type { DeviceJudgement } from '../capability/judge-device.ts'
 import type { Instant } from '../clock.ts'
+import type { ExternalModel } from '../models/external-model.ts'
 import type { InstanceState, Heartbeat } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { GpuInventory, GpuReading, Inventory } from '../protocol/gpu.ts'
@@ -19,6 +20,8 @@ export type AgentLive = {
   readonly softwareVersion: string | null
   readonly lastHeartbeat: Omit<Heartbeat, 'type' | 'sequence' | 'agent_id'> | null
   readonly activeRequests: number
+  /** What its owner's engines serve, outside the pool's worker; null: the owner runs none, or it is not connected. */
+  readonly externalModels: readonly ExternalModel[] | null
   readonly instances: readonly {
     readonly instanceId: InstanceId
     readonly model: string
@@ -50,7 +53,13 @@ export type AgentOverview = {
     readonly errors: ErrorTally
   }
   /** How it could hold each model of the catalogue. Computed when asked, since a listing does not need it. */
-  readonly modelFits: () => readonly (Fit & { readonly model: string })[]
+  readonly modelFits: () => readonly ((Fit | ExternalFit) & { readonly model: string })[]
+}
+
+export type ExternalFit = {
+  readonly kind: 'external' | 'none'
+  readonly device: null
+  readonly reason: string
 }
 
 /** What the operator can see and do, for the admin routes, `/readyz` and `/metrics`. */
@@ -65,6 +74,8 @@ export type PoolAdmin = {
   loadModel(name: string, agentId: AgentId | null): Promise<{ readonly agents: number } | Failure>
   /** @returns on how many agents it was unloaded */
   unloadModel(name: string): Promise<number>
+  /** What the owners' engines of all connected agents serve now. */
+  externalModels(): readonly ExternalModel[]
   counts(): {
     readonly agentsConnected: number
     readonly agentsGreen: number

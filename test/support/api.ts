@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ExternalModel } from '../../src/models/external-model.ts'
 import type { AgentId } from '../../src/protocol/ids.ts'
 import { createApp, type App } from '../../src/server/app.ts'
 import type { ModelLibraryDeps } from '../../src/server/admin/model-library.ts'
@@ -36,8 +37,10 @@ export class StaticPool implements PoolAdmin {
     softwareVersion: null,
     lastHeartbeat: null,
     activeRequests: 0,
+    externalModels: null,
     instances: [],
   }
+  offers: readonly ExternalModel[] = []
   numbers: Counts = {
     agentsConnected: 0,
     agentsGreen: 0,
@@ -50,6 +53,10 @@ export class StaticPool implements PoolAdmin {
 
   constructor(store: Store) {
     this.#store = store
+  }
+
+  externalModels(): readonly ExternalModel[] {
+    return this.offers
   }
 
   async listAgents(): Promise<readonly AgentOverview[]> {

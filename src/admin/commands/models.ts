@@ -23,15 +23,16 @@ const agentsOf = (count: number): string => `${count} ${count === 1 ? 'machine' 
 export const modelCommands: readonly Command[] = [
   {
     name: 'models add',
-    args: ['NAME', 'PATH|URL|hf:ORG/REPO/FILE'],
+    args: ['NAME', 'PATH|URL|hf:ORG/REPO/FILE|external:MODEL_ID'],
     options: {
       context: { type: 'string', value: 'N', what: 'tokens per request (8192, or less)' },
       slots: { type: 'string', value: 'N', what: 'requests at a time on one machine (4)' },
     },
-    summary: 'put a GGUF file into the catalogue',
+    summary: 'put a model into the catalogue',
     examples: [
       'models add llama-3.1-8b ./llama-3.1-8b-q4.gguf',
       'models add qwen hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf',
+      'models add llama3.1 external:llama3.1:8b',
     ],
     async run(invocation) {
       const [name = '', written = ''] = invocation.args
@@ -41,7 +42,9 @@ export const modelCommands: readonly Command[] = [
       if (contextTokens !== null && typeof contextTokens !== 'number') return contextTokens
       const slots = countOption(invocation, 'slots')
       if (slots !== null && typeof slots !== 'number') return slots
-      invocation.output.note('Reading the file; a download or a large one takes minutes …\n')
+      const isExternal = source.source.startsWith('external:')
+      if (!isExternal)
+        invocation.output.note('Reading the file; a download or a large one takes minutes …\n')
       const answer = await invocation.api.post<Model>('/admin/models', {
         name,
         ...source,
@@ -52,7 +55,9 @@ export const modelCommands: readonly Command[] = [
       const model = answer.body
       invocation.output.out(`${model.name}\n`)
       invocation.output.note(
-        `${gibibytes(model.sizeBytes)}, ${model.slots} slots of ${model.contextTokens} tokens.\n`,
+        isExternal
+          ? `Served by agents whose own engine offers it, ${model.contextTokens} tokens per request.\n`
+          : `${gibibytes(model.sizeBytes)}, ${model.slots} slots of ${model.contextTokens} tokens.\n`,
       )
       return null
     },
@@ -71,7 +76,7 @@ export const modelCommands: readonly Command[] = [
           ['NAME', 'SIZE', 'QUANT', 'CONTEXT', 'SLOTS'],
           models.map(model => [
             model.name,
-            gibibytes(model.sizeBytes),
+            model.sizeBytes === 0 ? 'external' : gibibytes(model.sizeBytes),
             model.quantisation ?? '-',
             String(model.contextTokens),
             String(model.slots),

@@ -8,7 +8,7 @@ import {
   joinSegments,
   type Answer,
 } from './engine-harness.ts'
-import type { StartEngine } from './engine.ts'
+import type { EngineEvent, StartEngine } from './engine.ts'
 
 const story = 'Tell me a short story.'
 const sampled = { temperature: 1, topP: 0.95, seed: 4_242 }
@@ -19,8 +19,20 @@ const weatherTool = {
 }
 const weather = chatJob('What is the weather in Paris?', { tools: [weatherTool] })
 
+/** What an engine can do beyond the promises that all of them make. */
+export type EngineAbilities = {
+  /** It tells the ids of its tokens, so that an answer can be continued elsewhere, and it makes the prompt itself. */
+  readonly tokenIds: boolean
+  /** It is a process that the agent has started. */
+  readonly ownProcess: boolean
+}
+
 /** What every engine promises, tried with the demo model on one thread. */
-export function describeEngine(name: string, start: StartEngine): void {
+export function describeEngine(
+  name: string,
+  start: StartEngine,
+  abilities: EngineAbilities = { tokenIds: true, ownProcess: true },
+): void {
   describe(name, () => {
     let session: EngineSession
     beforeAll(async () => {
@@ -32,9 +44,12 @@ export function describeEngine(name: string, start: StartEngine): void {
     })
     describeAnswers(() => session)
     describeSlots(() => session, start)
-    describeContinuing(() => session)
-    describeFullContext(start)
-    describeProcess(start)
+    if (abilities.tokenIds) {
+      describeOwnPrompt(() => session)
+      describeContinuing(() => session)
+      describeFullContext(start)
+    } else describeTextAlone(() => session)
+    if (abilities.ownProcess) describeProcess(start)
   })
 }
 
@@ -66,24 +81,23 @@ function describeAnswers(session: () => EngineSession): void {
   test('ends after max tokens, counted as they are sampled', async () => {
     const answer = await session().ask(chatJob(story, { maxTokens: 7 }))
     expect(answer.ended).toMatchObject({ type: 'finished', reason: 'length', tokens: 7 })
-    expect(answer.tokenIds.length).toBe(7)
+    expect(answer.tokens).toBe(7)
   })
 
   test('turns a tool call into one, with the reason', async () => {
     const answer = await session().ask(weather)
     expect(answer.ended).toMatchObject({ type: 'finished', reason: 'tool_calls' })
-    expect(answer.output.map(segment => segment.kind)).toEqual(['tool_call'])
-    const call = JSON.parse(answer.output[0]?.text ?? '') as Record<string, string>
-    expect(call).toMatchObject({ index: 0, name: 'get_current_weather' })
-    expect(JSON.parse(call['arguments'] ?? '')).toEqual({ city: 'Paris' })
+    expect(new Set(answer.output.map(segment => segment.kind))).toEqual(new Set(['tool_call']))
+    const [call, ...others] = answer.toolCalls
+    expect(others).toEqual([])
+    expect(call).toMatchObject({ name: 'get_current_weather', id: expect.stringMatching(/.+/) })
+    expect(JSON.parse(call?.arguments ?? '')).toEqual({ city: 'Paris' })
   })
 
-  test('refuses a prompt that is too long with both figures', async () => {
+  test('refuses a prompt that is too long', async () => {
     const answer = await session().ask(chatJob('word '.repeat(2_000)))
     expect(answer.ended).toMatchObject({ type: 'failed', error: { code: 'prompt_too_long' } })
-    const message = answer.ended?.type === 'failed' ? answer.ended.error.message : ''
-    expect(message).toMatch(/prompt has \d{4} tokens; the context is 1024 tokens/)
-    expect(answer.started).toBeNull()
+    expect(answer.frames).toEqual([])
   })
 
   test('samples the same again for the same seed, and something else for another', async () => {
@@ -92,8 +106,18 @@ function describeAnswers(session: () => EngineSession): void {
       session().ask(chatJob(story, { sampling: sampled })),
       session().ask(chatJob(story, { sampling: { ...sampled, seed: 4_243 } })),
     ])
+    expect(again.text).toBe(first.text)
     expect(again.tokenIds).toEqual(first.tokenIds)
-    expect(other.tokenIds).not.toEqual(first.tokenIds)
+    expect(other.text).not.toBe(first.text)
+  })
+}
+
+function describeOwnPrompt(session: () => EngineSession): void {
+  test('says both figures when a prompt is too long', async () => {
+    const answer = await session().ask(chatJob('word '.repeat(2_000)))
+    const message = answer.ended?.type === 'failed' ? answer.ended.error.message : ''
+    expect(message).toMatch(/prompt has \d{4} tokens; the context is 1024 tokens/)
+    expect(answer.started).toBeNull()
   })
 
   test('takes special tokens in a message as plain text', async () => {
@@ -128,6 +152,17 @@ function describeFullContext(start: StartEngine): void {
   })
 }
 
+/** Without the second `started` of a job, which only tells what the first one did not know. */
+function onceStarted(events: readonly EngineEvent[]): readonly EngineEvent[] {
+  const seen = new Set<number>()
+  return events.filter(event => {
+    if (event.type !== 'started') return true
+    const isFirst = !seen.has(event.stream)
+    seen.add(event.stream)
+    return isFirst
+  })
+}
+
 function describeSlots(session: () => EngineSession, start: StartEngine): void {
   test('four jobs at once interleave, and each gets its own right answer', async () => {
     const questions = ['What is a GPU pool?', 'Who are you?', 'How do agents connect?', 'hello']
@@ -136,9 +171,7 @@ function describeSlots(session: () => EngineSession, start: StartEngine): void {
     const before = session().events.length
     const together = await Promise.all(questions.map(question => session().ask(chatJob(question))))
     expect(together.map(answer => answer.text)).toEqual(alone)
-    const happened = session()
-      .events.slice(before)
-      .map(event => event.type)
+    const happened = onceStarted(session().events.slice(before)).map(event => event.type)
     expect(happened.indexOf('finished')).toBeGreaterThan(happened.lastIndexOf('started'))
   })
 
@@ -150,7 +183,7 @@ function describeSlots(session: () => EngineSession, start: StartEngine): void {
     expect(new Set(answers.map(answer => answer.text)).size).toBe(1)
     let running = 0
     const streams: number[] = []
-    for (const event of session().events.slice(before)) {
+    for (const event of onceStarted(session().events.slice(before))) {
       if (event.type === 'finished') running--
       if (event.type !== 'started') continue
       streams.push(event.stream)
@@ -231,6 +264,23 @@ function describeContinuing(session: () => EngineSession): void {
     const other = await session().ask(chatJob('hello'), continuation)
     expect(other.ended).toMatchObject({ type: 'failed', error: { code: 'internal' } })
     expect(other.frames).toEqual([])
+  })
+}
+
+function describeTextAlone(session: () => EngineSession): void {
+  test('tells tokens without ids and a prompt without a hash, and the prompt’s figure in the end', async () => {
+    const answer = await session().ask(chatJob('hello'))
+    const ids = new Set(answer.frames.map(frame => frame.tokenId))
+    expect(ids.has('unknown')).toBe(true)
+    expect(answer.tokenIds).toEqual([])
+    expect(answer.started).toMatchObject({ promptSha256: null, promptTokens: expect.any(Number) })
+  })
+
+  test('refuses to continue an answer, before its first token', async () => {
+    const continuation = { tokenIds: [1, 2], deliveredBytes: 3, promptSha256: 'a'.repeat(64) }
+    const answer = await session().ask(chatJob('hello'), continuation)
+    expect(answer.ended).toMatchObject({ type: 'failed', error: { code: 'internal' } })
+    expect(answer.frames).toEqual([])
   })
 }
 

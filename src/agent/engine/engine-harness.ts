@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { ChatJob, Continuation } from '../../protocol/chat-job.ts'
-import type { Segment, TokenFrame } from '../../protocol/token-frame.ts'
+import type { Segment, TokenFrame, ToolCallDelta } from '../../protocol/token-frame.ts'
 import { decodeTokenFrames } from '../../protocol/token-frames.ts'
 import type { Engine, EngineEvent, EngineModel, StartEngine } from './engine.ts'
 
@@ -39,7 +39,24 @@ export class Answer {
   }
 
   get tokenIds(): readonly number[] {
-    return this.frames.flatMap(frame => (frame.tokenId === null ? [] : [frame.tokenId]))
+    return this.frames.flatMap(({ tokenId }) => (typeof tokenId === 'number' ? [tokenId] : []))
+  }
+
+  get tokens(): number {
+    return this.frames.filter(frame => frame.tokenId !== null).length
+  }
+
+  /** Calls put together from their parts, in order. */
+  get toolCalls(): readonly ToolCallDelta[] {
+    const calls: ToolCallDelta[] = []
+    for (const { kind, text } of this.output) {
+      if (kind !== 'tool_call') continue
+      const part = JSON.parse(text) as ToolCallDelta
+      const begun = calls[part.index]
+      calls[part.index] =
+        begun === undefined ? part : { ...begun, arguments: begun.arguments + part.arguments }
+    }
+    return calls
   }
 
   /** Output with neighbours of one kind joined, so that two runs can be compared however they were cut. */
@@ -68,7 +85,7 @@ export function continuationAt(answer: Answer, tokens: number): Continuation {
   const frames = answer.frames.filter(frame => frame.tokenId !== null && frame.index < tokens)
   const segments = frames.flatMap(frame => frame.segments)
   return {
-    tokenIds: frames.map(frame => frame.tokenId ?? 0),
+    tokenIds: frames.map(({ tokenId }) => (typeof tokenId === 'number' ? tokenId : 0)),
     deliveredBytes: segments.reduce((sum, segment) => sum + Buffer.byteLength(segment.text), 0),
     promptSha256: answer.started?.promptSha256 ?? '',
   }

@@ -1,3 +1,4 @@
+import type { ExternalSource } from '../../models/external-model.ts'
 import type { ChatJob, Continuation, FinishReason } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 
@@ -18,6 +19,8 @@ export type EngineModel = {
 export type WantedModel = Pick<EngineModel, 'modelPath' | 'contextTokens' | 'slots'> & {
   /** Main memory and the processor alone, whatever GPU there is. */
   readonly withoutGpu: boolean
+  /** An engine that the owner runs serves it; there is no file. */
+  readonly external?: ExternalSource
 }
 
 export type EngineJob = {
@@ -41,8 +44,10 @@ export type EngineEvent =
       readonly type: 'started'
       readonly stream: number
       readonly attempt: number
-      readonly promptTokens: number
-      readonly promptSha256: string
+      /** Null: not known, or not yet; it comes again when it is. */
+      readonly promptTokens: number | null
+      /** Null: an engine that tells no token ids, so its answers cannot be continued. */
+      readonly promptSha256: string | null
     }
   /** A token frame, encoded by the worker; it goes to the server untouched, so nobody parses it on the way. */
   | { readonly type: 'token_frame'; readonly bytes: Uint8Array<ArrayBuffer> }
@@ -63,7 +68,8 @@ export type EngineEvent =
   | { readonly type: 'died'; readonly error: Failure; readonly exit: string }
 
 /**
- * Runs one loaded model. One engine is one worker process; it takes jobs as soon as it exists (they wait for the load)
+ * Runs one loaded model. One engine is one worker process, or a connection to an engine of the owner
+ * (external/external-engine.ts), which has no pid here and dies when it does not answer any more. It takes jobs as soon as it exists (they wait for the load)
  * and answers each with started, token frames, and finished or failed, unless it is cancelled or dies.
  */
 export type Engine = {

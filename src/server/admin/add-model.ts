@@ -1,12 +1,15 @@
 import { isAbsolute } from 'node:path'
 import type { Clock } from '../../clock.ts'
-import { isModelName } from '../../models/manifest.ts'
+import { parseExternalSource, type ExternalSource } from '../../models/external-model.ts'
+import type { ModelDescription } from '../../models/describe-model.ts'
+import { isModelName, type ModelSource } from '../../models/manifest.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { FieldReader, JsonObject } from '../api/field-reader.ts'
 import { isFailure, type ApiFailure } from '../http-error.ts'
 import type { PoolAdmin } from '../pool-admin.ts'
 import type { ModelRecord, Store } from '../store/store.ts'
-import type { ModelFile, ModelLibrary } from './model-library.ts'
+import { describeExternal } from './describe-external.ts'
+import type { ModelLibrary } from './model-library.ts'
 
 /** What a slot gets when nothing is said: enough for a chat, small enough for a laptop. */
 export const contextTokensDefault = 8_192
@@ -15,7 +18,7 @@ const contextTokensMax = 16 * 1024 * 1024
 
 export type ModelInput = {
   readonly name: string
-  readonly source: { readonly kind: 'path' | 'url'; readonly location: string }
+  readonly source: { readonly kind: 'path' | 'url'; readonly location: string } | ExternalSource
   readonly contextTokens: number | null
   readonly slots: number | null
 }
@@ -36,6 +39,11 @@ export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput
 }
 
 function parseSource(source: string, read: FieldReader): ModelInput['source'] {
+  if (source.startsWith('external:')) {
+    const external = parseExternalSource(source)
+    if (external !== null) return external
+    read.fail('source', "Invalid 'source': expected external:MODEL_ID, as the engine lists it.")
+  }
   if (!/^[a-z][a-z0-9+.-]+:/i.test(source) || /^[a-z]:\\/i.test(source)) {
     if (!isAbsolute(source))
       read.fail('source', "Invalid 'source': expected an absolute path or an https URL.")
@@ -57,22 +65,21 @@ export type AddModelDeps = {
 }
 
 /**
- * Puts a model into the catalogue. Adding the same file under the same name again changes nothing.
+ * Puts a model into the catalogue, from a file or as what agents' own engines serve. Adding the same file under the same name again changes nothing.
  * @returns the model and whether it is new; a failure when the file is no model or the name means something else
  */
 export async function addModel(
-  { store, poolAdmin, library, clock }: AddModelDeps,
+  deps: AddModelDeps,
   input: ModelInput,
   signal: AbortSignal,
 ): Promise<{ readonly record: ModelRecord; readonly isNew: boolean } | ApiFailure> {
-  const { kind, location } = input.source
-  const file = await (kind === 'path'
-    ? library.fromPath(location)
-    : library.fromUrl(location, signal))
-  if (isFailure(file)) return file
+  const { store, poolAdmin, clock } = deps
+  const described = await describeSource(deps, input, signal)
+  if (isFailure(described)) return described
+  const { source, description } = described
   const existing = await store.getModel(input.name)
-  if (existing !== undefined) return compareWithExisting(existing, input, file)
-  const { contextTokensTrained } = file.description
+  if (existing !== undefined) return compareWithExisting(existing, input, description)
+  const { contextTokensTrained } = description
   if ((input.contextTokens ?? 0) > contextTokensTrained)
     return {
       code: 'invalid_request',
@@ -80,10 +87,9 @@ export async function addModel(
       param: 'contextTokens',
     }
   const record: ModelRecord = {
-    manifest: { ...file.description, name: input.name },
-    source: { kind: 'path', path: file.path },
-    contextTokens: input.contextTokens ?? Math.min(contextTokensTrained, contextTokensDefault),
-    slots: input.slots ?? slotsDefault,
+    manifest: { ...description, name: input.name },
+    source,
+    ...settingsOf(input, described),
     addedAt: clock.now(),
   }
   if (!(await store.addModel(record))) return nameTaken(input.name)
@@ -91,13 +97,45 @@ export async function addModel(
   return { record, isNew: true }
 }
 
+type Described = { readonly source: ModelSource; readonly description: ModelDescription }
+
+async function describeSource(
+  { library, poolAdmin }: AddModelDeps,
+  { source, contextTokens }: ModelInput,
+  signal: AbortSignal,
+): Promise<Described | ApiFailure> {
+  if (source.kind === 'external') {
+    const offers = poolAdmin.externalModels()
+    const description = describeExternal(source, offers, contextTokens, contextTokensDefault)
+    return { source, description }
+  }
+  const { kind, location } = source
+  const file = await (kind === 'path'
+    ? library.fromPath(location)
+    : library.fromUrl(location, signal))
+  if (isFailure(file)) return file
+  return { source: { kind: 'path', path: file.path }, description: file.description }
+}
+
+/** An engine of an agent's owner has the context and the slots that it has; asking for less would save nothing. */
+function settingsOf(
+  { contextTokens, slots }: ModelInput,
+  { source, description: { contextTokensTrained } }: Described,
+): Pick<ModelRecord, 'contextTokens' | 'slots'> {
+  if (source.kind === 'external') return { contextTokens: contextTokensTrained, slots: slots ?? 1 }
+  return {
+    contextTokens: contextTokens ?? Math.min(contextTokensTrained, contextTokensDefault),
+    slots: slots ?? slotsDefault,
+  }
+}
+
 function compareWithExisting(
   existing: ModelRecord,
   { name, contextTokens, slots }: ModelInput,
-  file: ModelFile,
+  description: ModelDescription,
 ): { readonly record: ModelRecord; readonly isNew: boolean } | ApiFailure {
   const same =
-    existing.manifest.sha256 === file.description.sha256 &&
+    existing.manifest.sha256 === description.sha256 &&
     (contextTokens ?? existing.contextTokens) === existing.contextTokens &&
     (slots ?? existing.slots) === existing.slots
   return same ? { record: existing, isNew: false } : nameTaken(name)

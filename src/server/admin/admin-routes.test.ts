@@ -276,6 +276,26 @@ describe('models', () => {
     expect((await get('/admin/models')).body.data).toEqual([])
   })
 
+  test('what agents’ own engines serve is added by its id, with the context that all of them have', async () => {
+    const offer = { modelId: 'llama3.1:8b', engine: 'vllm', fingerprint: 'ab'.repeat(32) }
+    api.pool.offers = [
+      { ...offer, contextTokens: 32_768 },
+      { ...offer, contextTokens: 16_384 },
+      { ...offer, contextTokens: null },
+      { ...offer, modelId: 'other', contextTokens: 512 },
+    ]
+    const source = 'external:llama3.1:8b'
+    const { status, body } = await add({ source })
+    expect(status).toBe(201)
+    expect(body).toMatchObject({ source, sizeBytes: 0, contextTokens: 16_384, slots: 1 })
+    api.pool.offers = []
+    expect((await add({ source })).status).toBe(200)
+    expect((await add({ source: `${source}#${'ab'.repeat(32)}` })).status).toBe(409)
+    expect((await add({ name: 'b', source: 'external:' })).body.error.param).toBe('source')
+    expect((await add({ name: 'c', source, contextTokens: 4_096 })).body.contextTokens).toBe(4_096)
+    expect(whole(await remove('/admin/models/a'))).toEqual({ name: 'a', removed: true })
+  })
+
   test('loading asks the pool, on all agents or one, and says why it cannot be', async () => {
     await add({ name: 'org/a' })
     const agent = await enrolled(database.store)

@@ -25,6 +25,7 @@ export const agentExample: AgentView = {
   enrolledAt: '2026-11-01T09:00:00.000Z',
   lastHeartbeatAt: '2026-12-01T12:00:00.000Z',
   activeRequests: 1,
+  externalModels: null,
   instances: [
     {
       instanceId: '7a1f3f0e-1111-4b7a-9a55-2f9f4f6f1f11',

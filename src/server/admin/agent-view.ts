@@ -74,6 +74,20 @@ export const AgentView = t.Object({
   enrolledAt: t.String({ format: 'date-time' }),
   lastHeartbeatAt: NullableTime,
   activeRequests: integer(),
+  externalModels: t.Nullable(
+    t.Array(
+      t.Object({
+        modelId: t.String(),
+        engine: t.String({ description: 'For example ollama, vllm, llama-server' }),
+        fingerprint: t.String(),
+        contextTokens: t.Nullable(integer({ description: 'null: the engine does not tell' })),
+      }),
+    ),
+    {
+      description:
+        'What engines that its owner runs serve, unsandboxed and unchecked; null: there are none, or not connected',
+    },
+  ),
   instances: t.Array(
     t.Object({
       instanceId: t.String(),
@@ -99,8 +113,9 @@ export const AgentDetails = t.Object({
   models: t.Array(
     t.Object({
       model: t.String(),
-      fit: t.UnionEnum(['gpu', 'partial', 'cpu', 'none'], {
-        description: 'whole on a GPU, in part, in main memory alone, or not at all',
+      fit: t.UnionEnum(['gpu', 'partial', 'cpu', 'external', 'none'], {
+        description:
+          'whole on a GPU, in part, in main memory alone, in an engine of its owner, or not at all',
       }),
       reason: t.String({ description: 'Why it is no better, with the figures' }),
     }),
@@ -141,6 +156,7 @@ export function toAgentView(overview: AgentOverview): AgentView {
     enrolledAt: isoTime(record.enrolledAt),
     lastHeartbeatAt: lastHeartbeatAt === null ? null : isoTime(lastHeartbeatAt),
     activeRequests: live.activeRequests,
+    externalModels: live.externalModels === null ? null : [...live.externalModels],
     instances: [...live.instances],
   }
 }

@@ -1,4 +1,6 @@
 import { Elysia, t } from 'elysia'
+import { formatExternalSource } from '../../models/external-model.ts'
+import type { ModelSource } from '../../models/manifest.ts'
 import { isAgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import { describeRoute, integer } from '../api/describe-route.ts'
@@ -25,7 +27,7 @@ const ModelView = t.Object({
   contextTokensTrained: integer(),
   contextTokens: integer({ description: 'Tokens one slot gets' }),
   slots: integer({ description: 'Requests one agent serves at the same time' }),
-  source: t.String({ description: 'Path on the server, or URL' }),
+  source: t.String({ description: 'Path on the server, URL, or external:MODEL_ID' }),
   addedAt: t.String({ format: 'date-time' }),
 })
 
@@ -69,12 +71,16 @@ const describeAdd = describeRoute({
   summary: 'Add a model',
   description:
     'A path is read where it lies, on the server. A URL is downloaded into the data directory first, and this answers ' +
-    'when that is done. Adding the same file under the same name again answers 200 and changes nothing.',
+    'when that is done. `external:MODEL_ID` is served only by agents whose owners run an engine that lists it; ' +
+    '`external:MODEL_ID#FINGERPRINT` only by those whose engine says exactly that of it. Adding the same file under the same name again answers 200 and changes nothing.',
   scope: 'admin',
   body: {
     schema: t.Object({
       name: t.String({ description: 'As clients will write it' }),
-      source: t.String({ description: 'Absolute path of a GGUF file, or an https URL' }),
+      source: t.String({
+        description:
+          'Absolute path of a GGUF file, an https URL, or external:MODEL_ID for what agents’ own engines serve',
+      }),
       contextTokens: t.Optional(
         integer({
           minimum: 1,
@@ -93,6 +99,7 @@ const describeAdd = describeRoute({
         contextTokens: 16_384,
         slots: 2,
       },
+      anEngineOfAnAgent: { name: 'llama3.1', source: 'external:llama3.1:8b' },
     },
   },
   success: { status: 201, description: 'Added', schema: ModelView, example },
@@ -208,6 +215,11 @@ export const adminModelRoutes = (deps: AddModelDeps & { readonly keys: KeyServic
 const outcomeOf = (outcome: Awaited<ReturnType<AddModelDeps['poolAdmin']['loadModel']>>) =>
   isFailure(outcome) ? errorResponse(outcome) : outcome
 
+function formatSource(source: ModelSource): string {
+  if (source.kind === 'external') return formatExternalSource(source)
+  return source.kind === 'path' ? source.path : source.url
+}
+
 function toModelView({
   manifest,
   source,
@@ -225,7 +237,7 @@ function toModelView({
     contextTokensTrained,
     contextTokens,
     slots,
-    source: source.kind === 'path' ? source.path : source.url,
+    source: formatSource(source),
     addedAt: new Date(addedAt).toISOString(),
   }
 }

@@ -24,7 +24,16 @@ export type SessionEvent =
 export type PoolMessage =
   | Extract<
       AgentMessage,
-      { type: 'heartbeat' | 'inventory' | 'instance' | 'started' | 'finished' | 'failed' }
+      {
+        type:
+          | 'heartbeat'
+          | 'inventory'
+          | 'external_models'
+          | 'instance'
+          | 'started'
+          | 'finished'
+          | 'failed'
+      }
     >
   | TokenFrames
 

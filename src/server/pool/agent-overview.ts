@@ -1,9 +1,10 @@
 import { modelMemoryMb } from '../../capability/eligibility.ts'
 import type { Instant } from '../../clock.ts'
+import { offerOf, type ExternalModel, type ExternalSource } from '../../models/external-model.ts'
 import type { GpuInventory, Inventory } from '../../protocol/gpu.ts'
 import { Capacity } from '../../scheduler/capacity.ts'
 import type { ModelFacts } from '../../scheduler/event.ts'
-import type { AgentLive, AgentOverview, DeviceOverview } from '../pool-admin.ts'
+import type { AgentLive, AgentOverview, DeviceOverview, ExternalFit } from '../pool-admin.ts'
 import type { AgentRecord } from '../store/store.ts'
 import type { MachineHealth } from './machine-health.ts'
 
@@ -29,9 +30,22 @@ export function agentOverview(facts: OverviewFacts): AgentOverview {
     health: { stopped: stopped?.reason ?? null, slowed, errors: health.errors(now) },
     modelFits: () => {
       const capacity = new Capacity(inventory, unfitGpus)
-      return [...models].map(model => ({ model: model.name, ...capacity.fit(model) }))
+      return [...models].map(model => ({
+        model: model.name,
+        ...(model.external === undefined
+          ? capacity.fit(model)
+          : externalFit(model.external, live.externalModels ?? [])),
+      }))
     },
   }
+}
+
+/** Where an owner's engine has a model is not known; whether it has it is. */
+function externalFit(wanted: ExternalSource, offers: readonly ExternalModel[]): ExternalFit {
+  const offer = offerOf(wanted, offers)
+  return offer === undefined
+    ? { kind: 'none', device: null, reason: 'no engine of its owner serves it now' }
+    : { kind: 'external', device: null, reason: `served by its owner's engine: ${offer.engine}` }
 }
 
 function deviceOverview(

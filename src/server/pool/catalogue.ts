@@ -1,6 +1,7 @@
 import type { InstanceId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
 import type { ModelFacts } from '../../scheduler/event.ts'
+import type { TokenIds } from '../relay/relay-stream.ts'
 import type { ModelRecord, Store } from '../store/store.ts'
 
 /** The models that clients may ask for, as last read from the store. */
@@ -20,6 +21,11 @@ export class Catalogue {
 
   has(name: string): boolean {
     return this.#byName.has(name)
+  }
+
+  /** Whether a stream of this model has token ids; a model that is not there has none to stream. */
+  tokenIdsOf(name: string): TokenIds {
+    return this.#byName.get(name)?.source.kind === 'external' ? 'unknown' : 'known'
   }
 
   sha256Of(name: string): string | undefined {
@@ -56,9 +62,10 @@ export class Catalogue {
 }
 
 /** What placement needs of a model. */
-export function factsOf({ manifest, contextTokens, slots }: ModelRecord): ModelFacts {
+export function factsOf({ manifest, source, contextTokens, slots }: ModelRecord): ModelFacts {
   const { name, sha256, sizeBytes, contextTokensTrained, shape = null } = manifest
   // No agent gives a slot more than the model was trained for.
   const contextTokensServed = Math.min(contextTokens, contextTokensTrained)
-  return { name, sha256, sizeBytes, shape, contextTokens: contextTokensServed, slots }
+  const external = source.kind === 'external' ? { external: source } : {}
+  return { name, sha256, sizeBytes, shape, contextTokens: contextTokensServed, slots, ...external }
 }

@@ -1,4 +1,5 @@
 import type { Instant } from '../../clock.ts'
+import type { ExternalModel } from '../../models/external-model.ts'
 import type { AgentMessage, Heartbeat, Hello } from '../../protocol/agent-message.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
@@ -14,7 +15,12 @@ type Connected = {
   readonly name: string
   readonly region: string | null
   lastHeartbeat: Heartbeat | null
+  /** What its owner's engines serve; null: the owner runs none. */
+  externalModels: readonly ExternalModel[] | null
 }
+
+/** Of an agent's external models, in a line of the log. */
+const modelsNamedMax = 10
 
 /** The agents that are connected to this process, and the record that is kept of them. */
 export class ConnectedAgents {
@@ -68,6 +74,7 @@ export class ConnectedAgents {
       name,
       region,
       lastHeartbeat: null,
+      externalModels: hello.externalModels ?? null,
     })
     this.#registry.heartbeat(record.id, now)
     if (!Bun.deepEquals(inventory, record.capabilities) || region !== record.region)
@@ -104,6 +111,16 @@ export class ConnectedAgents {
     if (connected === undefined) return
     this.#registry.capabilities(id, inventory, connected.region)
     this.#log(id, connected.name, 'told its inventory anew')
+  }
+
+  externalModels(id: AgentId, models: readonly ExternalModel[]): void {
+    const connected = this.#connected.get(id)
+    if (connected === undefined) return
+    connected.externalModels = models
+    const names = models.slice(0, modelsNamedMax).map(({ modelId }) => modelId)
+    const more = models.length > names.length ? [`and ${models.length - names.length} more`] : []
+    const what = [...names, ...more].join(', ') || 'none'
+    this.#log(id, connected.name, `its owner's engines serve: ${what}`)
   }
 
   instance(id: AgentId, message: Extract<AgentMessage, { type: 'instance' }>): void {

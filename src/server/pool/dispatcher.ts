@@ -80,7 +80,7 @@ export class Dispatcher implements Inference {
       stream: this.#newStream(),
       request,
       chatBytes,
-      relay: new RelayStream(request.chat),
+      relay: new RelayStream(request.chat, this.#deps.catalogue.tokenIdsOf(model)),
       onEvent,
       agentId: null,
       instanceId: null,
@@ -105,7 +105,7 @@ export class Dispatcher implements Inference {
     // What still runs there belongs to attempts that were given up when the connection broke.
     for (const { stream, attempt } of hello.streams) link.send({ type: 'cancel', stream, attempt })
     const lost = this.#flightsOf(record.id)
-    const { inventory, instances } = hello
+    const { inventory, instances, externalModels = [] } = hello
     const { id: agentId, adminState, reliability } = record
     // First the news, then the losses: what is placed meanwhile must know the agent's slots as they are now.
     const health = this.#deps.health.admitted(record, inventory, this.#deps.clock.now())
@@ -117,6 +117,7 @@ export class Dispatcher implements Inference {
       reliability,
       health,
       instances,
+      externalModels,
     })
     this.#lose(agentId, lost)
   }
@@ -171,6 +172,12 @@ export class Dispatcher implements Inference {
         this.#deps.agents.inventory(agentId, inventory)
         this.schedule({ type: 'inventory', agentId, inventory })
         this.#deps.health.inventory(agentId, inventory, this.#deps.clock.now())
+        return
+      }
+      case 'external_models': {
+        const { models } = message
+        this.#deps.agents.externalModels(agentId, models)
+        this.schedule({ type: 'external_models', agentId, models })
         return
       }
       case 'instance': {

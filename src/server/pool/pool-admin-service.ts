@@ -51,6 +51,7 @@ export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
       dispatcher.schedule({ type: 'unload_model', model: name })
       return before
     },
+    externalModels: () => agents.ids().flatMap(id => agents.get(id)?.externalModels ?? []),
     counts: () => counts(deps),
     createJoinLink: options => deps.createJoinLink(options),
   }
@@ -142,6 +143,7 @@ function live({ dispatcher, agents }: PoolAdminDeps, id: AgentId): AgentLive {
     softwareVersion: connected?.softwareVersion ?? null,
     lastHeartbeat: heartbeatOf(connected?.lastHeartbeat ?? null),
     activeRequests: believed?.leaseCount ?? 0,
+    externalModels: connected?.externalModels ?? null,
     instances: believed === undefined ? [] : instancesOf(believed, dispatcher),
   }
 }

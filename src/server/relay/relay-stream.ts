@@ -31,8 +31,8 @@ export type RelayEvent =
   | {
       readonly type: 'started'
       readonly attempt: number
-      readonly promptTokens: number
-      readonly promptSha256: string
+      readonly promptTokens: number | null
+      readonly promptSha256: string | null
     }
   | TokenFrame
   | {
@@ -81,21 +81,28 @@ type State =
     }
   | { readonly name: 'ended' }
 
+/** What the model's engines tell of their tokens. `unknown`: text alone, so an answer cannot be continued elsewhere. */
+export type TokenIds = 'known' | 'unknown'
+
 /**
  * One request on its way through the pool: which attempt counts, which tokens are accepted, what the client has got.
  * Pure: `handle(event, now)` returns commands; the dispatcher owns sockets and timers. Invariants: tokens are accepted
  * in order without gap or repetition, whatever agents send; frames of an attempt that no longer counts are dropped;
  * exactly one of finish, fail, abandon is ever returned. When an attempt fails, the next one continues from the
- * accepted tokens, so a client sees a pause and never a repeated or missing token.
+ * accepted tokens, so a client sees a pause and never a repeated or missing token. Without token ids the first accepted
+ * token is the point of no return: a failure behind it ends the stream.
  */
 export class RelayStream {
   readonly #chat: ChatJob
+  readonly #idsAre: TokenIds
   #state: State
   #attempt = -1
   #promptTokens = 0
   #promptSha256: string | null = null
   /** Ids of the accepted tokens: index i is token i of the answer. */
   readonly #tokenIds: number[] = []
+  /** Accepted tokens, those without an id included. */
+  #tokens = 0
   #deliveredBytes = 0
   #workerDeaths = 0
   #lastError: Failure | null = null
@@ -106,8 +113,9 @@ export class RelayStream {
   /** Text-only frames of the running attempt. */
   #textFrames = 0
 
-  constructor(chat: ChatJob) {
+  constructor(chat: ChatJob, idsAre: TokenIds = 'known') {
     this.#chat = chat
+    this.#idsAre = idsAre
     this.#state = { name: 'placing' }
   }
 
@@ -180,31 +188,57 @@ export class RelayStream {
 
   #started(event: Extract<RelayEvent, { type: 'started' }>, now: Instant): readonly RelayCommand[] {
     if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
-    if (this.#tokenIds.length > 0 && event.promptSha256 !== this.#promptSha256)
+    if (this.#idsAre === 'unknown') return this.#startedWithoutIds(event, now)
+    const { promptTokens, promptSha256 } = event
+    if (promptTokens === null || promptSha256 === null)
+      return this.#breach('a start without its prompt')
+    if (this.#tokens > 0 && promptSha256 !== this.#promptSha256)
       return this.#breach('another prompt than the first agent')
-    if (event.promptTokens > this.#state.contextTokens)
+    if (promptTokens > this.#state.contextTokens)
       return this.#breach('a longer prompt than its context holds')
-    this.#promptSha256 = event.promptSha256
-    this.#promptTokens = event.promptTokens
-    const budgetMs =
-      limits.firstByteBudgetMs + limits.firstBytePerPromptTokenMs * event.promptTokens
-    this.#deadlineAt = now + budgetMs
-    this.#state = { ...this.#state, started: true }
+    this.#promptSha256 = promptSha256
+    this.#begin(promptTokens, now)
     return nothing
+  }
+
+  /** Comes first without and then, if the engine tells, with the number of its prompt's tokens. */
+  #startedWithoutIds(
+    { promptTokens }: Extract<RelayEvent, { type: 'started' }>,
+    now: Instant,
+  ): readonly RelayCommand[] {
+    if (this.#state.name !== 'running') return nothing
+    // The engine's word is all there is, but a prompt has no more tokens than its context holds or its text has bytes.
+    const possible = Math.min(this.#state.contextTokens, promptTokensPossible(this.#chat))
+    const isFirst = !this.#state.started
+    if (promptTokens !== null) this.#promptTokens = Math.min(promptTokens, possible)
+    if (isFirst) this.#begin(promptTokens ?? Math.ceil(possible / bytesPerTokenUsual), now)
+    return nothing
+  }
+
+  /** @param promptTokens how much prefill is ahead */
+  #begin(promptTokens: number, now: Instant): void {
+    if (this.#state.name !== 'running') return
+    if (this.#idsAre === 'known') this.#promptTokens = promptTokens
+    this.#deadlineAt =
+      now + limits.firstByteBudgetMs + limits.firstBytePerPromptTokenMs * promptTokens
+    this.#state = { ...this.#state, started: true }
   }
 
   #token(frame: TokenFrame, now: Instant): readonly RelayCommand[] {
     if (this.#state.name !== 'running' || frame.attempt !== this.#attempt) return nothing
     if (!this.#state.started) return this.#breach('tokens before the start')
     if (frame.tokenId === null) {
-      if (frame.index !== this.#tokenIds.length) return this.#breach('a gap in its tokens')
+      if (frame.index !== this.#tokens) return this.#breach('a gap in its tokens')
       if (++this.#textFrames > textFramesPerAttemptMax) return this.#breach('text without tokens')
     } else {
-      if (frame.index < this.#tokenIds.length) return nothing
-      if (frame.index > this.#tokenIds.length) return this.#breach('a gap in its tokens')
+      if (frame.index < this.#tokens) return nothing
+      if (frame.index > this.#tokens) return this.#breach('a gap in its tokens')
       if (frame.index >= (this.#chat.maxTokens ?? limits.outputTokensMax))
         return this.#breach('more tokens than asked for')
-      this.#tokenIds.push(frame.tokenId)
+      if ((frame.tokenId === 'unknown') !== (this.#idsAre === 'unknown'))
+        return this.#breach('tokens of another kind than its model has')
+      if (frame.tokenId !== 'unknown') this.#tokenIds.push(frame.tokenId)
+      this.#tokens++
     }
     this.#firstTokenAt ??= now
     this.#deadlineAt = now + limits.firstByteBudgetMs
@@ -216,7 +250,7 @@ export class RelayStream {
   #finished(event: Extract<RelayEvent, { type: 'finished' }>): readonly RelayCommand[] {
     if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
     if (!this.#state.started) return this.#breach('an end before the start')
-    if (event.tokens !== this.#tokenIds.length) return this.#breach('fewer tokens than it says')
+    if (event.tokens !== this.#tokens) return this.#breach('fewer tokens than it says')
     this.#state = { name: 'ended' }
     return [{ type: 'finish', reason: event.reason, usage: this.#usage() }]
   }
@@ -226,6 +260,7 @@ export class RelayStream {
     this.#lastError = error
     if (error.code === 'worker_died') this.#workerDeaths++
     const hopeless =
+      this.#isPastReturn ||
       !errorMeanings[error.code].retryElsewhere ||
       this.#attempt + 1 >= attemptsMax ||
       this.#workerDeaths >= workerDeathsMax
@@ -233,6 +268,11 @@ export class RelayStream {
     if (hopeless) return this.#fail(error, agentId)
     this.#state = { name: 'placing' }
     return [{ type: 'retry', error, agentId }]
+  }
+
+  /** The client has something of an answer that nobody else can go on with. */
+  get #isPastReturn(): boolean {
+    return this.#idsAre === 'unknown' && (this.#tokens > 0 || this.#deliveredBytes > 0)
   }
 
   /** The agent broke the protocol: it is told to stop, and another one goes on from what was accepted before. */
@@ -271,9 +311,20 @@ export class RelayStream {
 
   /** Highest contiguous accepted index + 1: the server's count, never an agent's word. */
   #usage(): TokenUsage {
-    return { promptTokens: this.#promptTokens, completionTokens: this.#tokenIds.length }
+    return { promptTokens: this.#promptTokens, completionTokens: this.#tokens }
   }
 }
+
+/** Of text in most languages; only for how long a prefill may take. */
+const bytesPerTokenUsual = 4
+/** What a chat template may add beside the texts, in tokens: to all, and to each message. */
+const templateTokensMax = { chat: 1_024, message: 64 } as const
+
+/** No tokeniser makes more than one token of one byte. */
+const promptTokensPossible = ({ messages, tools }: ChatJob): number =>
+  Buffer.byteLength(JSON.stringify([messages, tools])) +
+  templateTokensMax.chat +
+  templateTokensMax.message * messages.length
 
 const nothing: readonly RelayCommand[] = Object.freeze([])
 const lost: Failure = { code: 'agent_lost', message: 'the agent that was answering has gone away' }
