@@ -1,8 +1,15 @@
 import { defaultCacheTypes, type MemoryRequest } from './memory-need-request.ts'
+import type { ModelKind } from './model-kind.ts'
 import type { ModelShape } from './model-shape-schema.ts'
 
 /** Tokens that are computed at once, all slots together: memory grows with it, and a cancel waits for one batch at most. */
 export const batchTokensMax = 512
+
+type Served = {
+  readonly contextTokens: number
+  readonly slots: number
+  readonly kind?: ModelKind
+}
 
 /**
  * How a worker of this pool loads a model, for `memoryNeed`; only how much of it lies on a GPU is left open.
@@ -10,14 +17,18 @@ export const batchTokensMax = 512
  */
 export function servingRequest(
   shape: ModelShape,
-  { contextTokens, slots }: { readonly contextTokens: number; readonly slots: number },
+  { contextTokens, slots, kind = 'chat' }: Served,
 ): Omit<MemoryRequest, 'gpuLayers'> {
   const contextTokensPerSlot = Math.min(contextTokens, shape.contextTokensTrained)
   return {
     shape,
     contextTokensPerSlot,
     slots,
-    batchTokens: Math.min(batchTokensMax, contextTokensPerSlot * slots),
+    // A model that makes vectors has a context a slot, each of which computes a whole input at once.
+    batchTokens:
+      kind === 'chat'
+        ? Math.min(batchTokensMax, contextTokensPerSlot * slots)
+        : contextTokensPerSlot * slots,
     cacheTypes: defaultCacheTypes,
     flashAttention: true,
   }

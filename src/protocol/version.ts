@@ -18,8 +18,10 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  *
  *   inventory  an agent's message: what the machine is has changed since hello
  *   frames     an agent's binary message may hold several token frames (token-frames.ts)
+ *   embeddings the server's message `assign_embed` with texts to embed, answered by vector frames (vector-frame.ts)
+ *   rerank     the same with documents to rate for a query
  */
-export const protocolFeatures = ['inventory', 'frames'] as const
+export const protocolFeatures = ['inventory', 'frames', 'embeddings', 'rerank'] as const
 export type ProtocolFeature = (typeof protocolFeatures)[number]
 
 /**

@@ -1,3 +1,4 @@
+import type { ModelKind } from '../models/model-kind.ts'
 import type { ModelShape } from '../models/model-shape-schema.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
@@ -14,6 +15,8 @@ export type ModelFacts = {
   readonly contextTokens: number
   /** Slots one agent gets when the model is loaded. */
   readonly slots: number
+  /** Absent: chat. */
+  readonly kind?: ModelKind
 }
 
 export type AgentFacts = {
@@ -27,6 +30,8 @@ export type AgentFacts = {
   readonly health: AgentHealth | null
   /** What the agent still holds from before a reconnect. */
   readonly instances: readonly InstanceReport[]
+  /** What it can do beyond the protocol's base set (protocol/version.ts); absent: nothing. */
+  readonly features?: readonly string[]
 }
 
 /** How a machine's hardware does, apart from its liveness. */

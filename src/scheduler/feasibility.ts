@@ -1,4 +1,6 @@
 import type { Instant } from '../clock.ts'
+import type { ModelKind } from '../models/model-kind.ts'
+import type { ProtocolFeature } from '../protocol/version.ts'
 import type { ModelFacts, Obstacle } from './event.ts'
 import { isStranded, type Agent, type Fleet } from './fleet.ts'
 
@@ -20,6 +22,7 @@ const predicates: readonly Predicate[] = [
   isNotDraining,
   isPunctual,
   isHealthy,
+  knowsItsKind,
   loadedItBefore,
   canHold,
 ]
@@ -72,6 +75,18 @@ function loadedItBefore({ agent, model, now }: Question): Obstacle | null {
 
 function isHealthy({ agent }: Question): Obstacle | null {
   return agent.health.stopped
+}
+
+const kindsBeyondChat: Readonly<Partial<Record<ModelKind, readonly [ProtocolFeature, string]>>> = {
+  embedding: ['embeddings', 'does not do embeddings; its version is older'],
+  rerank: ['rerank', 'does not rerank; its version is older'],
+}
+
+/** An older agent would load the model and then not know what it is asked. */
+function knowsItsKind({ agent, model: { kind = 'chat' } }: Question): Obstacle | null {
+  const [feature, reason] = kindsBeyondChat[kind] ?? []
+  if (feature === undefined || reason === undefined) return null
+  return agent.features.includes(feature) ? null : lasting(reason)
 }
 
 /**

@@ -37,6 +37,8 @@ export type Agent = {
   /** What it can hold, by the inventory and `health`. */
   capacity: Capacity
   health: AgentHealth
+  /** What it can do beyond the protocol's base set. */
+  readonly features: readonly string[]
   adminState: AgentFacts['adminState']
   /** The owner drains it, whatever the operator says. */
   draining: boolean
@@ -83,6 +85,7 @@ export class Fleet {
       inventory: facts.inventory,
       capacity: new Capacity(facts.inventory, health.unfitGpus),
       health,
+      features: facts.features ?? [],
       adminState: facts.adminState,
       draining: false,
       reliability: facts.reliability,

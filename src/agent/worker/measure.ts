@@ -1,7 +1,7 @@
 import type { Llama, LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
 import { systemClock } from '../../clock.ts'
 import { batchTokensMax } from '../../models/serving-need.ts'
-import { tokenOf } from './load-model.ts'
+import { tokenOf } from './token-of.ts'
 import type { Measured, MeasureReport, MeasureRequest } from './measure-message.ts'
 import { ThreadSweep, type ThreadPoint } from './thread-sweep.ts'
 
