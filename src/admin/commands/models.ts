@@ -5,6 +5,7 @@ import { formatTable } from '../table.ts'
 type Model = {
   readonly name: string
   readonly sizeBytes: number
+  readonly kind: string
   readonly quantisation: string | null
   readonly contextTokens: number
   readonly slots: number
@@ -27,6 +28,11 @@ export const modelCommands: readonly Command[] = [
     options: {
       context: { type: 'string', value: 'N', what: 'tokens per request (8192, or less)' },
       slots: { type: 'string', value: 'N', what: 'requests at a time on one machine (4)' },
+      'min-dimensions': {
+        type: 'string',
+        value: 'N',
+        what: 'its vectors may be cut to so many values (not at all)',
+      },
     },
     summary: 'put a GGUF file into the catalogue',
     examples: [
@@ -41,12 +47,16 @@ export const modelCommands: readonly Command[] = [
       if (contextTokens !== null && typeof contextTokens !== 'number') return contextTokens
       const slots = countOption(invocation, 'slots')
       if (slots !== null && typeof slots !== 'number') return slots
+      const embeddingDimensionsMin = countOption(invocation, 'min-dimensions')
+      if (embeddingDimensionsMin !== null && typeof embeddingDimensionsMin !== 'number')
+        return embeddingDimensionsMin
       invocation.output.note('Reading the file; a download or a large one takes minutes …\n')
       const answer = await invocation.api.post<Model>('/admin/models', {
         name,
         ...source,
         contextTokens,
         slots,
+        embeddingDimensionsMin,
       })
       if ('problem' in answer) return answer
       const model = answer.body
@@ -68,9 +78,10 @@ export const modelCommands: readonly Command[] = [
       if ('problem' in answer) return answer
       return list(invocation, answer.body.data, models =>
         formatTable(
-          ['NAME', 'SIZE', 'QUANT', 'CONTEXT', 'SLOTS'],
+          ['NAME', 'KIND', 'SIZE', 'QUANT', 'CONTEXT', 'SLOTS'],
           models.map(model => [
             model.name,
+            model.kind,
             gibibytes(model.sizeBytes),
             model.quantisation ?? '-',
             String(model.contextTokens),

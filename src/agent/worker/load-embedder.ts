@@ -1,9 +1,10 @@
-import type { LlamaModel } from 'node-llama-cpp'
+import type { LlamaModel, LlamaModelOptions } from 'node-llama-cpp'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineModel } from '../engine/engine.ts'
 import { createEmbedder, type Embedder, type EmbedLane } from './embedder.ts'
 import { openLlama } from './open-llama.ts'
 
+type GpuLayers = NonNullable<LlamaModelOptions['gpuLayers']>
 type Wanted = EngineModel & {
   readonly kind: Embedder['kind']
   readonly vocabularyTokens: number
@@ -22,15 +23,29 @@ export async function loadEmbedder(
   const { InsufficientMemoryError } = await import('node-llama-cpp')
   try {
     const llama = await openLlama(options)
-    const model = await llama.loadModel({
-      modelPath: options.modelPath,
-      gpuLayers: gpuLayers ?? 0,
-      defaultContextFlashAttention: 'auto',
-      onLoadProgress: onProgress,
+    const open = async (layers: GpuLayers) => {
+      const model = await llama.loadModel({
+        modelPath: options.modelPath,
+        gpuLayers: layers,
+        defaultContextFlashAttention: 'auto',
+        onLoadProgress: onProgress,
+      })
+      try {
+        const lanes: [EmbedLane, ...EmbedLane[]] = [await openLane(model, options)]
+        while (lanes.length < slots) lanes.push(await openLane(model, options))
+        return { model, lanes }
+      } catch (error) {
+        await model.dispose()
+        throw error
+      }
+    }
+    const fitted = { fitContext: { contextSize: contextTokens * slots, embeddingContext: true } }
+    const wanted = gpuLayers === 'auto' ? fitted : (gpuLayers ?? 0)
+    const { model, lanes } = await open(wanted).catch((error: unknown) => {
+      if (typeof gpuLayers !== 'number' || !(error instanceof InsufficientMemoryError)) throw error
+      // Other programs have taken memory since it was measured: as many as go in now.
+      return open({ ...fitted, max: gpuLayers })
     })
-    const first = await openLane(model, options)
-    const lanes: [EmbedLane, ...EmbedLane[]] = [first]
-    while (lanes.length < slots) lanes.push(await openLane(model, options))
     const tokenize = (text: string) => model.tokenize(text, false)
     return createEmbedder({ kind, contextTokens, lanes, tokenize, vocabularyTokens })
   } catch (error) {

@@ -18,6 +18,8 @@ export type ModelInput = {
   readonly source: { readonly kind: 'path' | 'url'; readonly location: string }
   readonly contextTokens: number | null
   readonly slots: number | null
+  /** The operator knows that the model's vectors may be cut to so many values; null: they may not. */
+  readonly embeddingDimensionsMin: number | null
 }
 
 export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput {
@@ -32,6 +34,12 @@ export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput
     source: parseSource(read.requiredString(body['source'], 'source', 4_096), read),
     contextTokens: read.integer(body['contextTokens'], 'contextTokens', 1, contextTokensMax),
     slots: read.integer(body['slots'], 'slots', 1, limits.slotsPerInstanceMax),
+    embeddingDimensionsMin: read.integer(
+      body['embeddingDimensionsMin'],
+      'embeddingDimensionsMin',
+      1,
+      limits.embeddingDimensionsMax,
+    ),
   }
 }
 
@@ -79,8 +87,20 @@ export async function addModel(
       message: `The model was trained for a context of ${contextTokensTrained} tokens; a larger one gives nonsense.`,
       param: 'contextTokens',
     }
+  const { embeddingDimensionsMin: dimensionsMin } = input
+  const { embedding } = file.description
+  if (dimensionsMin !== null && dimensionsMin > (embedding?.dimensions ?? 0))
+    return {
+      code: 'invalid_request',
+      message: 'The model makes no vectors that could be cut to so many values.',
+      param: 'embeddingDimensionsMin',
+    }
   const record: ModelRecord = {
-    manifest: { ...file.description, name: input.name },
+    manifest: {
+      ...file.description,
+      name: input.name,
+      ...(embedding !== undefined && { embedding: { ...embedding, dimensionsMin } }),
+    },
     source: { kind: 'path', path: file.path },
     contextTokens: input.contextTokens ?? Math.min(contextTokensTrained, contextTokensDefault),
     slots: input.slots ?? slotsDefault,
@@ -93,13 +113,15 @@ export async function addModel(
 
 function compareWithExisting(
   existing: ModelRecord,
-  { name, contextTokens, slots }: ModelInput,
+  { name, contextTokens, slots, embeddingDimensionsMin }: ModelInput,
   file: ModelFile,
 ): { readonly record: ModelRecord; readonly isNew: boolean } | ApiFailure {
+  const dimensionsMin = existing.manifest.embedding?.dimensionsMin ?? null
   const same =
     existing.manifest.sha256 === file.description.sha256 &&
     (contextTokens ?? existing.contextTokens) === existing.contextTokens &&
-    (slots ?? existing.slots) === existing.slots
+    (slots ?? existing.slots) === existing.slots &&
+    (embeddingDimensionsMin ?? dimensionsMin) === dimensionsMin
   return same ? { record: existing, isNew: false } : nameTaken(name)
 }
 
