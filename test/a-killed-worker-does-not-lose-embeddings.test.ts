@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import OpenAI from 'openai'
+import { askStatus, localControlPath } from '../src/agent/local-control.ts'
 import { writeSyntheticGguf } from '../src/models/synthetic-gguf.ts'
 import { Cluster } from './support/cluster.ts'
 import { encoder, pooling } from './support/embedding-models.ts'
@@ -35,16 +36,13 @@ test('kill -9 of the worker in the middle of a request: all vectors come, as if 
   // A worker that is stopped holds the request, however fast it would have been.
   process.kill(worker, 'SIGSTOP')
   const answer = openai.embeddings.create(request)
-  const running = async (): Promise<number> =>
-    Number(
-      /^gpupool_requests_running (\d+)$/m.exec(
-        await (await cluster.request('GET', '/metrics')).text(),
-      )?.[1],
-    )
-  while ((await running()) === 0);
+  const control = localControlPath(join(cluster.folder, 'laptop'))
+  while ((await askStatus(control))?.instances[0]?.jobsRunning !== 1);
+  const ended = cluster.server.nextLine(line => line.includes('"attempts":2'))
   process.kill(worker, 'SIGKILL')
   const { data, usage } = await answer
   await died
+  await ended
   expect(data.map(({ embedding }) => embedding)).toEqual(
     undisturbed.data.map(({ embedding }) => embedding),
   )
