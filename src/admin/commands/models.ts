@@ -26,8 +26,16 @@ export const modelCommands: readonly Command[] = [
     name: 'models add',
     args: ['NAME', 'PATH|URL|hf:ORG/REPO/FILE'],
     options: {
-      context: { type: 'string', value: 'N', what: 'tokens per request (8192, or less)' },
-      slots: { type: 'string', value: 'N', what: 'requests at a time on one machine (4)' },
+      context: {
+        type: 'string',
+        value: 'N',
+        what: 'tokens per request (8192, vectors 2048, or less)',
+      },
+      slots: {
+        type: 'string',
+        value: 'N',
+        what: 'requests at a time on one machine (4, vectors 1)',
+      },
       'min-dimensions': {
         type: 'string',
         value: 'N',

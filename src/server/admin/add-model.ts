@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path'
 import type { Clock } from '../../clock.ts'
 import { isModelName } from '../../models/manifest.ts'
+import type { ModelKind } from '../../models/model-kind.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { FieldReader, JsonObject } from '../api/field-reader.ts'
 import { isFailure, type ApiFailure } from '../http-error.ts'
@@ -11,6 +12,12 @@ import type { ModelFile, ModelLibrary } from './model-library.ts'
 /** What a slot gets when nothing is said: enough for a chat, small enough for a laptop. */
 export const contextTokensDefault = 8_192
 export const slotsDefault = 4
+/**
+ * The same for models that make vectors. Every slot has buffers for a whole input and, where the model has a vocabulary to
+ * write with, the logits of all its tokens: with 150,000 entries, 2,048 tokens take 2.5 GB.
+ */
+export const vectorContextTokensDefault = 2_048
+export const vectorSlotsDefault = 1
 const contextTokensMax = 16 * 1024 * 1024
 
 export type ModelInput = {
@@ -95,6 +102,7 @@ export async function addModel(
       message: 'The model makes no vectors that could be cut to so many values.',
       param: 'embeddingDimensionsMin',
     }
+  const defaults = defaultsOf(file.description.kind)
   const record: ModelRecord = {
     manifest: {
       ...file.description,
@@ -102,14 +110,19 @@ export async function addModel(
       ...(embedding !== undefined && { embedding: { ...embedding, dimensionsMin } }),
     },
     source: { kind: 'path', path: file.path },
-    contextTokens: input.contextTokens ?? Math.min(contextTokensTrained, contextTokensDefault),
-    slots: input.slots ?? slotsDefault,
+    contextTokens: input.contextTokens ?? Math.min(contextTokensTrained, defaults.contextTokens),
+    slots: input.slots ?? defaults.slots,
     addedAt: clock.now(),
   }
   if (!(await store.addModel(record))) return nameTaken(input.name)
   await poolAdmin.catalogueChanged()
   return { record, isNew: true }
 }
+
+const defaultsOf = (kind: ModelKind = 'chat') =>
+  kind === 'chat'
+    ? { contextTokens: contextTokensDefault, slots: slotsDefault }
+    : { contextTokens: vectorContextTokensDefault, slots: vectorSlotsDefault }
 
 function compareWithExisting(
   existing: ModelRecord,

@@ -254,6 +254,8 @@ describe('models', () => {
     const vectors = { name: 'v', source: '/models/vectors.gguf', embeddingDimensionsMin: 128 }
     expect((await add(vectors)).body).toMatchObject({
       kind: 'embedding',
+      contextTokens: 2_048,
+      slots: 1,
       embeddingDimensions: dimensions,
       embeddingDimensionsMin: 128,
     })

@@ -12,6 +12,8 @@ import {
   parseModelInput,
   removeModel,
   slotsDefault,
+  vectorContextTokensDefault,
+  vectorSlotsDefault,
   type AddModelDeps,
 } from './add-model.ts'
 import { readAdminBody } from './admin-body.ts'
@@ -88,11 +90,15 @@ const describeAdd = describeRoute({
       contextTokens: t.Optional(
         integer({
           minimum: 1,
-          description: `Default: ${contextTokensDefault}, or less if trained for less`,
+          description: `Default: ${contextTokensDefault} (${vectorContextTokensDefault} for vectors), or less if trained for less`,
         }),
       ),
       slots: t.Optional(
-        integer({ minimum: 1, maximum: limits.slotsPerInstanceMax, default: slotsDefault }),
+        integer({
+          minimum: 1,
+          maximum: limits.slotsPerInstanceMax,
+          description: `Default: ${slotsDefault} (${vectorSlotsDefault} for vectors)`,
+        }),
       ),
       embeddingDimensionsMin: t.Optional(
         integer({
