@@ -56,8 +56,9 @@ function handle(request: WorkerRequest): void {
       running.delete(job)
       return
     }
+    case 'embed':
     case 'measure':
-      throw new Error('a mock computes nothing that could be measured')
+      throw new Error('a mock computes nothing')
   }
 }
 

@@ -85,7 +85,9 @@ describe('models', () => {
   test('are listed, loaded, unloaded and removed, slashes in the name or not', async () => {
     await admin('models add org/a /a.gguf')
     const { out } = await admin('models ls')
-    expect(out).toBe('NAME   SIZE     QUANT   CONTEXT  SLOTS\norg/a  4.7 GiB  Q4_K_M  8192     4\n')
+    expect(out).toBe(
+      'NAME   KIND  SIZE     QUANT   CONTEXT  SLOTS\norg/a  chat  4.7 GiB  Q4_K_M  8192     4\n',
+    )
     expect((await admin('models load org/a')).note).toContain('1 machine')
     expect((await admin('models unload org/a')).code).toBe(0)
     expect((await admin('models rm org/a')).code).toBe(0)

@@ -34,7 +34,7 @@ export type Online = {
 /** What the server wants done; everything that is not about the connection itself. */
 export type Order = Extract<
   ServerMessage,
-  { type: 'load' | 'unload' | 'assign' | 'cancel' | 'drain' }
+  { type: 'load' | 'unload' | 'assign' | 'assign_embed' | 'cancel' | 'drain' }
 >
 
 export type ConnectionCommand =

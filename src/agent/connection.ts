@@ -163,6 +163,7 @@ export class Connection {
       case 'load':
       case 'unload':
       case 'assign':
+      case 'assign_embed':
       case 'cancel':
       case 'drain':
         return this.#state.name === 'online'
@@ -236,6 +237,7 @@ export class Connection {
       case 'load':
       case 'unload':
       case 'assign':
+      case 'assign_embed':
       case 'cancel':
       case 'drain':
         return [{ type: 'deliver', order: message }]

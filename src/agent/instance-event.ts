@@ -3,7 +3,7 @@ import type { Failure } from '../protocol/errors.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { Order } from './connection-event.ts'
-import type { EngineEvent, EngineJob, WantedModel } from './engine/engine.ts'
+import type { EngineEvent, EngineTask, WantedModel } from './engine/engine.ts'
 
 /** What an engine says, but for token frames: those go straight to the socket. */
 export type EngineWord = Exclude<EngineEvent, { type: 'token_frame' }>
@@ -39,7 +39,7 @@ export type InstanceCommand =
       readonly model: WantedModel
     }
   | { readonly type: 'close_engine'; readonly engine: number }
-  | { readonly type: 'run_job'; readonly engine: number; readonly job: EngineJob }
+  | { readonly type: 'run_job'; readonly engine: number; readonly job: EngineTask }
   | {
       readonly type: 'cancel_job'
       readonly engine: number

@@ -3,7 +3,8 @@ import type { ExternalSource } from '../models/external-model.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
-import type { Assign, Load } from '../protocol/server-message.ts'
+import type { Assign, AssignEmbed, Load } from '../protocol/server-message.ts'
+import type { EngineTask } from './engine/engine.ts'
 
 /** Where one instance stands, with what only exists there. */
 export type Phase =
@@ -24,12 +25,15 @@ export type Phase =
     }
   | { readonly name: 'failed'; readonly error: Failure }
 
+/** A job of either kind. */
+export type AnyAssign = Assign | AssignEmbed
+
 /** One placement of one model on this machine. */
 export type Instance = {
   readonly load: Load
   phase: Phase
   /** Jobs that no slot has taken yet, oldest first. */
-  readonly waiting: Assign[]
+  readonly waiting: AnyAssign[]
   /** Jobs the engine has, by `jobKey`. */
   readonly running: Map<number, { readonly stream: number; readonly attempt: number }>
   /** When workers died, within the window that counts. */
@@ -47,6 +51,13 @@ export const newInstance = (load: Load): Instance => ({
 /** Set when no file is loaded, because an engine that the owner runs serves the model. */
 export const externalSourceOf = ({ sources }: Load): ExternalSource | undefined =>
   sources.find(source => source.kind === 'external')
+
+/** What the engine is given of a job. */
+export const engineTaskOf = (assign: AnyAssign): EngineTask => {
+  const { stream, attempt } = assign
+  if (assign.type === 'assign_embed') return { stream, attempt, embed: assign.embed }
+  return { stream, attempt, chat: assign.chat, continuation: assign.continuation }
+}
 
 /** Stream and attempt as one number (32 + 16 bits are exact in a double). */
 export const jobKey = (job: { readonly stream: number; readonly attempt: number }): number =>

@@ -2,17 +2,19 @@ import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
-import type { Assign, Load } from '../protocol/server-message.ts'
+import type { Load } from '../protocol/server-message.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { Order } from './connection-event.ts'
 import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
+  engineTaskOf,
   externalSourceOf,
   instanceStatus,
   jobKey,
   memoryRefusal,
   newInstance,
+  type AnyAssign,
   type Instance,
   type Phase,
 } from './instance.ts'
@@ -79,6 +81,7 @@ export class Instances {
       case 'unload':
         return this.#unload(order.instanceId)
       case 'assign':
+      case 'assign_embed':
         return this.#assign(order)
       case 'cancel':
         return this.#cancel(jobKey(order))
@@ -133,7 +136,7 @@ export class Instances {
     return [...ended, { type: 'close_engine', engine }]
   }
 
-  #assign(assign: Assign): Commands {
+  #assign(assign: AnyAssign): Commands {
     const refuse = (message: string): Commands => [fail(assign, { code: 'agent_refused', message })]
     const instance = this.#instances.get(assign.instanceId)
     if (instance === undefined) return refuse('the model is not loaded here')
@@ -175,9 +178,8 @@ export class Instances {
     while (running.size < phase.slots) {
       const next = waiting.shift()
       if (next === undefined) break
-      const { stream, attempt, chat, continuation } = next
-      running.set(jobKey(next), { stream, attempt })
-      const job = { stream, attempt, chat, continuation }
+      const job = engineTaskOf(next)
+      running.set(jobKey(next), { stream: next.stream, attempt: next.attempt })
       commands.push({ type: 'run_job', engine: phase.engine, job })
     }
     return commands
@@ -327,7 +329,7 @@ const noFile = ''
 
 const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
 
-const isJob = (key: number) => (assign: Assign) => jobKey(assign) === key
+const isJob = (key: number) => (assign: AnyAssign) => jobKey(assign) === key
 
 const failed = (error: Failure): Phase => ({ name: 'failed', error: clipped(error) })
 

@@ -1,5 +1,6 @@
 import { readGgufHeader } from '../models/gguf-header.ts'
 import { layersThatFit, memoryNeed } from '../models/memory-need.ts'
+import { modelKind } from '../models/model-kind.ts'
 import { modelShape } from '../models/model-shape.ts'
 import { servingRequest } from '../models/serving-need.ts'
 import { limits } from '../protocol/limits.ts'
@@ -39,7 +40,7 @@ export function planLoad(
   if (typeof header === 'string') return fallback
   const shape = modelShape(header)
   if (typeof shape === 'string') return fallback
-  const request = servingRequest(shape, { contextTokens, slots })
+  const request = servingRequest(shape, { contextTokens, slots, kind: modelKind(header) })
   const headroomBytes = limits.memoryHeadroomMb * 1024 ** 2
   const gpuLayers =
     gpu.state === 'known' ? layersThatFit(request, Math.max(0, gpu.bytes - headroomBytes)) : null

@@ -14,6 +14,7 @@ describe('describing a model file', () => {
       contextTokensTrained: 1024,
       chatTemplateSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       shape: expect.objectContaining({ architecture: 'llama', embedding: 256, vocabulary: 2048 }),
+      kind: 'chat',
     })
   })
 

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import type { Failure } from '../protocol/errors.ts'
 import { ggufFacts } from './gguf-facts.ts'
-import { readGgufHeader } from './gguf-header.ts'
+import { readGgufHeader, type GgufHeader } from './gguf-header.ts'
 import type { ModelManifest } from './manifest.ts'
+import { embeddingDimensions, modelKind } from './model-kind.ts'
 import { modelShape } from './model-shape.ts'
 
 export type ModelDescription = Omit<ModelManifest, 'name'>
@@ -31,7 +32,14 @@ export async function describeModel(path: string): Promise<ModelDescription | Fa
     contextTokensTrained: facts.contextTokensTrained,
     chatTemplateSha256: facts.chatTemplateSha256,
     shape: typeof shape === 'string' ? null : shape,
+    ...abilitiesOf(header),
   }
+}
+
+function abilitiesOf(header: GgufHeader): Pick<ModelManifest, 'kind' | 'embedding'> {
+  const kind = modelKind(header)
+  if (kind !== 'embedding') return { kind }
+  return { kind, embedding: { dimensions: embeddingDimensions(header), dimensionsMin: null } }
 }
 
 /**

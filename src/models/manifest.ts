@@ -1,5 +1,7 @@
 import { Type, type Static } from 'typebox'
+import { limits } from '../protocol/limits.ts'
 import { ExternalSourceSchema } from './external-model.ts'
+import { ModelKindSchema } from './model-kind.ts'
 import { ModelShapeSchema } from './model-shape-schema.ts'
 
 /**
@@ -26,6 +28,20 @@ export const ModelManifestSchema = Type.Object({
    * when the architecture is not known well enough: then only the file's size is known.
    */
   shape: Type.Optional(Type.Union([ModelShapeSchema, Type.Null()])),
+  /** What it is for; absent for models that were added by an earlier version, which took all for chat models. */
+  kind: Type.Optional(ModelKindSchema),
+  /** Of embedding models. */
+  embedding: Type.Optional(
+    Type.Object({
+      /** Values of a vector; null when the header does not say. */
+      dimensions: Type.Union([
+        Type.Integer({ minimum: 1, maximum: limits.embeddingDimensionsMax }),
+        Type.Null(),
+      ]),
+      /** Its vectors may be cut to so many values (Matryoshka); null: not at all. The operator's word, no header says it. */
+      dimensionsMin: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
+    }),
+  ),
 })
 export type ModelManifest = Static<typeof ModelManifestSchema>
 

@@ -10,6 +10,8 @@ export type MemoryRequest = {
   readonly slots: number
   /** Tokens that are computed at once. */
   readonly batchTokens: number
+  /** Tokens whose logits are kept at once; absent: one a slot, for the next token of each. */
+  readonly outputTokens?: number
   /** Keys of `tensorTypes`: what keys and values are stored as. */
   readonly cacheTypes: { readonly keys: number; readonly values: number }
   /** False where the device or the architecture cannot: it costs the scores of every head for every token. */
@@ -21,7 +23,8 @@ export type MemoryRequest = {
 export const memoryLimits = {
   /** As llama.cpp has it. */
   slotsMax: 256,
-  batchTokensMax: 65_536,
+  /** Of all contexts together; a model that makes vectors computes whole inputs, in a context a slot. */
+  batchTokensMax: 1_073_741_824,
   contextTokensMax: 1_073_741_824,
 } as const
 

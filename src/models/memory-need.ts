@@ -44,7 +44,7 @@ export function memoryNeed(request: MemoryRequest): MemoryNeed | string {
   const weights = weightsBytes(request)
   const caches = cacheBytes(request)
   const compute = computeBytes(request)
-  const outputBytes = shape.vocabulary * slots * 4
+  const outputBytes = shape.vocabulary * (request.outputTokens ?? slots) * 4
   return {
     gpu: side(weights.gpuBytes, sumOfLayer(caches, request, 'gpu'), compute.gpuBytes, 0),
     cpu: side(weights.cpuBytes, sumOfLayer(caches, request, 'cpu'), compute.cpuBytes, outputBytes),

@@ -125,6 +125,41 @@ describe('what an agent sends', () => {
   })
 })
 
+test('a job for vectors comes back as it was, and one out of bounds is refused', () => {
+  const id = '8e6d1c9e-5a0e-4f6f-9f57-0f4f6d6e2a11'
+  const decoded = (embed: object) => {
+    const message = {
+      type: 'assign_embed',
+      jobId: id,
+      stream: 7,
+      attempt: 1,
+      instanceId: id,
+      embed,
+    }
+    return [decodeFromServer(JSON.stringify(message)), message]
+  }
+  const texts = (inputs: unknown) => ({ kind: 'embedding', inputs, normalise: true })
+  const documents = (query: unknown, list: unknown) => ({ kind: 'rerank', query, documents: list })
+  const many = Array.from({ length: limits.inputsPerRequestMax + 1 }, () => 'a')
+  for (const fine of [texts(['a', [1, 2]]), documents('q', ['', 'b']), texts(many.slice(1))]) {
+    const [got, sent] = decoded(fine)
+    expect(got).toEqual(sent as typeof got)
+  }
+  const wrongs = [
+    texts([]),
+    texts(['']),
+    texts([[]]),
+    texts([[-1]]),
+    texts([[0.5]]),
+    texts([[2 ** 32]]),
+    texts(many),
+    documents('', ['a']),
+    documents('q', []),
+    documents('q', many),
+  ]
+  for (const wrong of wrongs) expect(decoded(wrong)[0]).toMatchObject(refusal('invalid'))
+})
+
 test('what the server says comes back as it was', () => {
   const message = { type: 'cancel', stream: 7, attempt: 1 } as const
   expect(decodeFromServer(encodeServerMessage(message))).toEqual(message)

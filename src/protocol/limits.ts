@@ -42,6 +42,12 @@ export const limits = {
   stopStringsMax: 4,
   stopStringBytesMax: 256,
   outputTokensMax: 1_048_576,
+  /** Bounds of one request for vectors: texts (or documents), tokens of a text that comes as tokens, vectors together. */
+  inputsPerRequestMax: 2_048,
+  inputTokensMax: 262_144,
+  vectorBytesPerRequestMax: 32 * 1024 * 1024,
+  /** Values of one vector; the largest models have 8192. */
+  embeddingDimensionsMax: 16_384,
   /** What an agent may report. */
   gpusPerAgentMax: 64,
   instancesPerAgentMax: 64,
@@ -75,6 +81,14 @@ function assertRelations(): void {
     limits.tokenFrameBytesMax < limits.tokenFramesBytesMax &&
       limits.tokenFramesBytesMax < limits.controlMessageBytesMax,
     'one payload limit must cover a frame, several frames and a message',
+  )
+  check(
+    2 * 4 * limits.embeddingDimensionsMax <= limits.tokenFrameBytesMax,
+    'a vector of 4-byte values and its header must fit a frame',
+  )
+  check(
+    4 * limits.embeddingDimensionsMax <= limits.vectorBytesPerRequestMax,
+    'a request must be able to have at least one vector',
   )
 }
 assertRelations()

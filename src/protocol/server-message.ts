@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { ModelManifestSchema, ModelSourceSchema } from '../models/manifest.ts'
 import { ChatJobSchema, ContinuationSchema } from './chat-job.ts'
+import { EmbedJobSchema } from './embed-job.ts'
 import { WireFailureSchema } from './errors.ts'
 import { InstanceIdSchema, JobIdSchema } from './ids.ts'
 import { limits } from './limits.ts'
@@ -77,7 +78,21 @@ export const AssignSchema = Type.Object({
 })
 export type Assign = Static<typeof AssignSchema>
 
-/** Stop an attempt within one token; no answer follows. Unknown streams are ignored (they may just have ended). */
+/**
+ * Make vectors; they come as vector frames in the order of the inputs, then `finished`. There is no continuation: another
+ * agent does the whole job again. Features `embeddings` and `rerank`, by the job's kind.
+ */
+export const AssignEmbedSchema = Type.Object({
+  type: Type.Literal('assign_embed'),
+  jobId: JobIdSchema,
+  stream: Stream,
+  attempt: Attempt,
+  instanceId: InstanceIdSchema,
+  embed: EmbedJobSchema,
+})
+export type AssignEmbed = Static<typeof AssignEmbedSchema>
+
+/** Stop an attempt within one token (or one input); no answer follows. Unknown streams are ignored (they may just have ended). */
 export const CancelSchema = Type.Object({
   type: Type.Literal('cancel'),
   stream: Stream,
@@ -111,6 +126,7 @@ export const serverMessageSchemas = {
   load: LoadSchema,
   unload: UnloadSchema,
   assign: AssignSchema,
+  assign_embed: AssignEmbedSchema,
   cancel: CancelSchema,
   drain: DrainSchema,
   restarting: RestartingSchema,

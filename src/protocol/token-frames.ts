@@ -1,18 +1,23 @@
 import { limits } from './limits.ts'
 import { decodeTokenFrame, frameTypeToken, type TokenFrame } from './token-frame.ts'
+import { decodeVectorFrame, frameTypeVector, type VectorFrame } from './vector-frame.ts'
 
 /**
- * What one binary message brings: one token frame as it is, or several behind each other (feature `frames`).
+ * What one binary message brings: one token frame or vector frame as it is, or several behind each other (feature
+ * `frames`).
  *
  * Layout of several (little-endian):
  *
  *     0  u8   frame type, 2
- *     1  for each frame: u32 byte length, the frame (token-frame.ts)
+ *     1  for each frame: u32 byte length, the frame (token-frame.ts, vector-frame.ts)
  *
  * A message costs the server a TLS record, a WebSocket frame and a buffer, however little is in it. An engine that
  * computes many answers at once has many tokens at once.
  */
-export type TokenFrames = { readonly type: 'tokens'; readonly frames: readonly TokenFrame[] }
+export type TokenFrames = {
+  readonly type: 'tokens'
+  readonly frames: readonly (TokenFrame | VectorFrame)[]
+}
 
 const frameTypeFrames = 2
 const typeBytes = 1
@@ -49,8 +54,9 @@ export function decodeTokenFrames(bytes: Uint8Array): TokenFrames | string {
   switch (bytes[0]) {
     case undefined:
       return 'an empty message'
-    case frameTypeToken: {
-      const frame = decodeTokenFrame(bytes, view, 0, bytes.length)
+    case frameTypeToken:
+    case frameTypeVector: {
+      const frame = decodeFrame(bytes, view, 0, bytes.length)
       return typeof frame === 'string' ? frame : { type: 'tokens', frames: [frame] }
     }
     case frameTypeFrames:
@@ -60,17 +66,27 @@ export function decodeTokenFrames(bytes: Uint8Array): TokenFrames | string {
   }
 }
 
+function decodeFrame(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+): TokenFrame | VectorFrame | string {
+  const isVector = end > start && view.getUint8(start) === frameTypeVector
+  return isVector ? decodeVectorFrame(view, start, end) : decodeTokenFrame(bytes, view, start, end)
+}
+
 function decodeSeveral(bytes: Uint8Array, view: DataView): TokenFrames | string {
   if (bytes.length > limits.tokenFramesBytesMax)
     return `frames of ${bytes.length} bytes together are over the limit of ${limits.tokenFramesBytesMax}`
-  const frames: TokenFrame[] = []
+  const frames: (TokenFrame | VectorFrame)[] = []
   let at = typeBytes
   while (at < bytes.length) {
     if (at + lengthBytes > bytes.length) return 'a frame length goes past the end of the message'
     const start = at + lengthBytes
     at = start + view.getUint32(at, true)
     if (at > bytes.length) return 'a frame goes past the end of the message'
-    const frame = decodeTokenFrame(bytes, view, start, at)
+    const frame = decodeFrame(bytes, view, start, at)
     if (typeof frame === 'string') return frame
     frames.push(frame)
   }

@@ -19,8 +19,10 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  *   inventory  an agent's message: what the machine is has changed since hello
  *   frames     an agent's binary message may hold several token frames (token-frames.ts)
  *   external   an agent's message `external_models`; tokens without ids, and `started` without the prompt's figures
+ *   embeddings the server's message `assign_embed` with texts to embed, answered by vector frames (vector-frame.ts)
+ *   rerank     the same with documents to rate for a query
  */
-export const protocolFeatures = ['inventory', 'frames', 'external'] as const
+export const protocolFeatures = ['inventory', 'frames', 'external', 'embeddings', 'rerank'] as const
 export type ProtocolFeature = (typeof protocolFeatures)[number]
 
 /**

@@ -1,4 +1,5 @@
 import type { ExternalModel, ExternalSource } from '../models/external-model.ts'
+import type { ModelKind } from '../models/model-kind.ts'
 import type { ModelShape } from '../models/model-shape-schema.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
@@ -17,6 +18,8 @@ export type ModelFacts = {
   readonly slots: number
   /** An agent's own engine serves it: nothing is loaded, and only an agent that offers it counts. */
   readonly external?: ExternalSource
+  /** Absent: chat. */
+  readonly kind?: ModelKind
 }
 
 export type AgentFacts = {
@@ -32,6 +35,8 @@ export type AgentFacts = {
   readonly instances: readonly InstanceReport[]
   /** What its owner's engines serve. */
   readonly externalModels?: readonly ExternalModel[]
+  /** What it can do beyond the protocol's base set (protocol/version.ts); absent: nothing. */
+  readonly features?: readonly string[]
 }
 
 /** How a machine's hardware does, apart from its liveness. */

@@ -1,5 +1,7 @@
 import type { Instant } from '../clock.ts'
 import { isOffered } from '../models/external-model.ts'
+import type { ModelKind } from '../models/model-kind.ts'
+import type { ProtocolFeature } from '../protocol/version.ts'
 import type { ModelFacts, Obstacle } from './event.ts'
 import { isStranded, type Agent, type Fleet } from './fleet.ts'
 
@@ -22,6 +24,7 @@ const predicates: readonly Predicate[] = [
   isPunctual,
   isHealthy,
   offersIt,
+  knowsItsKind,
   loadedItBefore,
   canHold,
 ]
@@ -79,6 +82,18 @@ function isHealthy({ agent }: Question): Obstacle | null {
 function offersIt({ agent, model: { external } }: Question): Obstacle | null {
   if (external === undefined || isOffered(external, agent.externalModels)) return null
   return lasting('no engine of its owner serves it now')
+}
+
+const kindsBeyondChat: Readonly<Partial<Record<ModelKind, readonly [ProtocolFeature, string]>>> = {
+  embedding: ['embeddings', 'does not do embeddings; its version is older'],
+  rerank: ['rerank', 'does not rerank; its version is older'],
+}
+
+/** An older agent would load the model and then not know what it is asked. */
+function knowsItsKind({ agent, model: { kind = 'chat' } }: Question): Obstacle | null {
+  const [feature, reason] = kindsBeyondChat[kind] ?? []
+  if (feature === undefined || reason === undefined) return null
+  return agent.features.includes(feature) ? null : lasting(reason)
 }
 
 /**

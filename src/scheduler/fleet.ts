@@ -40,6 +40,8 @@ export type Agent = {
   health: AgentHealth
   /** What its owner's engines serve. */
   externalModels: readonly ExternalModel[]
+  /** What it can do beyond the protocol's base set. */
+  readonly features: readonly string[]
   adminState: AgentFacts['adminState']
   /** The owner drains it, whatever the operator says. */
   draining: boolean
@@ -87,6 +89,7 @@ export class Fleet {
       capacity: new Capacity(facts.inventory, health.unfitGpus),
       health,
       externalModels: facts.externalModels ?? [],
+      features: facts.features ?? [],
       adminState: facts.adminState,
       draining: false,
       reliability: facts.reliability,

@@ -13,6 +13,7 @@ import { docsRoutes } from './api/docs-routes.ts'
 import { modelRoutes } from './api/model-routes.ts'
 import { RequestLog } from './api/request-log.ts'
 import { startSystemTimer, type StartTimer } from './api/timer.ts'
+import { vectorRoutes } from './api/vector-routes.ts'
 import { KeyService } from './auth/key-service.ts'
 import type { Config } from './config.ts'
 import { downloadRoutes } from './download/download-routes.ts'
@@ -82,6 +83,7 @@ export function createApp(deps: AppDeps) {
       return response
     })
     .use(chatRoutes({ keys, inference, clock, startTimer, requestLog }))
+    .use(vectorRoutes({ keys, inference, clock, requestLog }))
     .use(modelRoutes({ keys, store }))
     .use(joinLinkRoutes({ keys, poolAdmin, clock, downloads }))
     .use(keyRoutes({ keys }))

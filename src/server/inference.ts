@@ -1,5 +1,6 @@
 import type { Instant } from '../clock.ts'
 import type { ChatJob, FinishReason } from '../protocol/chat-job.ts'
+import type { EmbedJob } from '../protocol/embed-job.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { JobId } from '../protocol/ids.ts'
 import type { Segment } from '../protocol/token-frame.ts'
@@ -14,6 +15,13 @@ export type InferenceRequest = {
   readonly receivedAt: Instant
 }
 
+/** The same for vectors. */
+export type EmbedRequest = Omit<InferenceRequest, 'chat'> & {
+  readonly embed: EmbedJob
+  /** Values that each vector is to be cut to; null: as the model makes them. */
+  readonly dimensions: number | null
+}
+
 /** The server's own count, never an agent's word. */
 export type TokenUsage = { readonly promptTokens: number; readonly completionTokens: number }
 
@@ -22,6 +30,16 @@ export type InferenceEvent =
   | { readonly type: 'segments'; readonly segments: readonly Segment[] }
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly usage: TokenUsage }
   | { readonly type: 'failed'; readonly error: Failure; readonly usage: TokenUsage }
+
+/** Exactly one of them ends the request, after its usage is committed. */
+export type EmbedEvent =
+  /** A vector for every input, in order. */
+  | {
+      readonly type: 'finished'
+      readonly vectors: readonly Float32Array[]
+      readonly usage: TokenUsage
+    }
+  | Extract<InferenceEvent, { type: 'failed' }>
 
 /**
  * The way from the API into the pool, and the only one. Behind it lies the in-process relay today; nothing in front of
@@ -35,5 +53,11 @@ export type Inference = {
   submit(
     request: InferenceRequest,
     onEvent: (event: InferenceEvent) => void,
+  ): { readonly cancel: () => void }
+
+  /** The same for vectors: all of them or a failure. */
+  submitEmbed(
+    request: EmbedRequest,
+    onEvent: (event: EmbedEvent) => void,
   ): { readonly cancel: () => void }
 }

@@ -94,7 +94,11 @@ export async function connectAgent(
   pool: Pool,
   store: Store,
   name: string,
-  { id, seen = inventory }: { readonly id?: AgentId; readonly seen?: Inventory } = {},
+  {
+    id,
+    seen = inventory,
+    features = [],
+  }: { readonly id?: AgentId; readonly seen?: Inventory; readonly features?: string[] } = {},
 ): Promise<ScriptedAgent> {
   const record =
     id === undefined
@@ -109,7 +113,7 @@ export async function connectAgent(
       agentId: record.id,
       apiKey: '',
       versions: [1],
-      features: [],
+      features,
       software: { name: 'script', version: '1' },
       signature: '',
       inventory: seen,

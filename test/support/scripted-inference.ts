@@ -1,7 +1,13 @@
 import type { FinishReason } from '../../src/protocol/chat-job.ts'
 import type { Failure } from '../../src/protocol/errors.ts'
 import type { SegmentKind } from '../../src/protocol/token-frame.ts'
-import type { Inference, InferenceEvent, InferenceRequest } from '../../src/server/inference.ts'
+import type {
+  EmbedEvent,
+  EmbedRequest,
+  Inference,
+  InferenceEvent,
+  InferenceRequest,
+} from '../../src/server/inference.ts'
 
 /** One request that reached the pool, with the test in the pool's place. */
 export class Submission {
@@ -42,6 +48,41 @@ export class Submission {
   }
 }
 
+/** One request for vectors that reached the pool. */
+export class EmbedSubmission {
+  readonly request: EmbedRequest
+  readonly #onEvent: (event: EmbedEvent) => void
+  readonly #cancelled = Promise.withResolvers<void>()
+  cancels = 0
+
+  constructor(request: EmbedRequest, onEvent: (event: EmbedEvent) => void) {
+    this.request = request
+    this.#onEvent = onEvent
+  }
+
+  /** Resolves at the first cancel. */
+  get cancelled(): Promise<void> {
+    return this.#cancelled.promise
+  }
+
+  readonly cancel = (): void => {
+    this.cancels++
+    this.#cancelled.resolve()
+  }
+
+  finish(vectors: readonly (readonly number[])[]): void {
+    this.#onEvent({
+      type: 'finished',
+      vectors: vectors.map(values => Float32Array.from(values)),
+      usage: { promptTokens: 7, completionTokens: 0 },
+    })
+  }
+
+  fail(error: Failure): void {
+    this.#onEvent({ type: 'failed', error, usage: { promptTokens: 0, completionTokens: 0 } })
+  }
+}
+
 /** The pool as the API sees it; each submission waits for the test to say what happens. */
 export class ScriptedInference implements Inference {
   readonly submissions: Submission[] = []
@@ -62,6 +103,20 @@ export class ScriptedInference implements Inference {
       this.#taken++
       waiting(submission)
     }
+    return submission
+  }
+
+  readonly embeds: EmbedSubmission[] = []
+  /** Called within `submitEmbed`. */
+  onEmbed: ((submission: EmbedSubmission) => void) | null = null
+
+  submitEmbed(
+    request: EmbedRequest,
+    onEvent: (event: EmbedEvent) => void,
+  ): { readonly cancel: () => void } {
+    const submission = new EmbedSubmission(request, onEvent)
+    this.embeds.push(submission)
+    this.onEmbed?.(submission)
     return submission
   }
 

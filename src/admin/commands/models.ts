@@ -5,6 +5,7 @@ import { formatTable } from '../table.ts'
 type Model = {
   readonly name: string
   readonly sizeBytes: number
+  readonly kind: string
   readonly quantisation: string | null
   readonly contextTokens: number
   readonly slots: number
@@ -25,8 +26,21 @@ export const modelCommands: readonly Command[] = [
     name: 'models add',
     args: ['NAME', 'PATH|URL|hf:ORG/REPO/FILE|external:MODEL_ID'],
     options: {
-      context: { type: 'string', value: 'N', what: 'tokens per request (8192, or less)' },
-      slots: { type: 'string', value: 'N', what: 'requests at a time on one machine (4)' },
+      context: {
+        type: 'string',
+        value: 'N',
+        what: 'tokens per request (8192, vectors 2048, or less)',
+      },
+      slots: {
+        type: 'string',
+        value: 'N',
+        what: 'requests at a time on one machine (4, vectors 1)',
+      },
+      'min-dimensions': {
+        type: 'string',
+        value: 'N',
+        what: 'its vectors may be cut to so many values (not at all)',
+      },
     },
     summary: 'put a model into the catalogue',
     examples: [
@@ -42,6 +56,9 @@ export const modelCommands: readonly Command[] = [
       if (contextTokens !== null && typeof contextTokens !== 'number') return contextTokens
       const slots = countOption(invocation, 'slots')
       if (slots !== null && typeof slots !== 'number') return slots
+      const embeddingDimensionsMin = countOption(invocation, 'min-dimensions')
+      if (embeddingDimensionsMin !== null && typeof embeddingDimensionsMin !== 'number')
+        return embeddingDimensionsMin
       const isExternal = source.source.startsWith('external:')
       if (!isExternal)
         invocation.output.note('Reading the file; a download or a large one takes minutes …\n')
@@ -50,6 +67,7 @@ export const modelCommands: readonly Command[] = [
         ...source,
         contextTokens,
         slots,
+        embeddingDimensionsMin,
       })
       if ('problem' in answer) return answer
       const model = answer.body
@@ -73,9 +91,10 @@ export const modelCommands: readonly Command[] = [
       if ('problem' in answer) return answer
       return list(invocation, answer.body.data, models =>
         formatTable(
-          ['NAME', 'SIZE', 'QUANT', 'CONTEXT', 'SLOTS'],
+          ['NAME', 'KIND', 'SIZE', 'QUANT', 'CONTEXT', 'SLOTS'],
           models.map(model => [
             model.name,
+            model.kind,
             model.sizeBytes === 0 ? 'external' : gibibytes(model.sizeBytes),
             model.quantisation ?? '-',
             String(model.contextTokens),

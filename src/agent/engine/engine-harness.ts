@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import type { ChatJob, Continuation } from '../../protocol/chat-job.ts'
+import type { EmbedJob } from '../../protocol/embed-job.ts'
 import type { Segment, TokenFrame, ToolCallDelta } from '../../protocol/token-frame.ts'
 import { decodeTokenFrames } from '../../protocol/token-frames.ts'
+import type { VectorFrame } from '../../protocol/vector-frame.ts'
 import type { Engine, EngineEvent, EngineModel, StartEngine } from './engine.ts'
 
 /** The model that every test can have: 5 MB, part of the repository. */
@@ -33,6 +35,7 @@ export class Answer {
   started: Started | null = null
   ended: Ended | null = null
   readonly frames: TokenFrame[] = []
+  readonly vectors: VectorFrame[] = []
 
   constructor(stream: number) {
     this.stream = stream
@@ -135,6 +138,21 @@ export class EngineSession {
     return answer
   }
 
+  /** Sends a job for vectors and waits for its end. */
+  async embed(embed: EmbedJob): Promise<Answer> {
+    const answer = this.beginEmbed(embed)
+    await this.until(() => answer.ended !== null)
+    return answer
+  }
+
+  beginEmbed(embed: EmbedJob): Answer {
+    const stream = this.#nextStream++
+    const answer = new Answer(stream)
+    this.#answers.set(stream, answer)
+    this.engine.run({ stream, attempt: 1, embed })
+    return answer
+  }
+
   async ask(chat: ChatJob, continuation: Continuation | null = null): Promise<Answer> {
     const answer = this.begin(chat, continuation)
     await this.until(() => answer.ended !== null)
@@ -146,7 +164,9 @@ export class EngineSession {
     if (event.type === 'token_frame') {
       const message = decodeTokenFrames(event.bytes)
       if (typeof message === 'string') throw new Error(message)
-      for (const frame of message.frames) this.#answers.get(frame.stream)?.frames.push(frame)
+      for (const frame of message.frames)
+        if (frame.type === 'vector') this.#answers.get(frame.stream)?.vectors.push(frame)
+        else this.#answers.get(frame.stream)?.frames.push(frame)
     } else if ('stream' in event) {
       const answer = this.#answers.get(event.stream)
       if (answer !== undefined) {

@@ -1,5 +1,6 @@
 import type { ExternalSource } from '../../models/external-model.ts'
 import type { ChatJob, Continuation, FinishReason } from '../../protocol/chat-job.ts'
+import type { EmbedJob } from '../../protocol/embed-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 
 /** What to load into one engine. */
@@ -30,6 +31,15 @@ export type EngineJob = {
   readonly continuation: Continuation | null
 }
 
+export type EmbedEngineJob = {
+  readonly stream: number
+  readonly attempt: number
+  readonly embed: EmbedJob
+}
+
+/** Whatever an engine can be given; which of the two it can do depends on its model. */
+export type EngineTask = EngineJob | EmbedEngineJob
+
 /** What an engine says. Job events carry the stream and attempt of the job they belong to. */
 export type EngineEvent =
   | { readonly type: 'loading'; readonly progress: number | null }
@@ -49,7 +59,7 @@ export type EngineEvent =
       /** Null: an engine that tells no token ids, so its answers cannot be continued. */
       readonly promptSha256: string | null
     }
-  /** A token frame, encoded by the worker; it goes to the server untouched, so nobody parses it on the way. */
+  /** A token frame or a vector frame, encoded by the worker; it goes to the server untouched, so nobody parses it on the way. */
   | { readonly type: 'token_frame'; readonly bytes: Uint8Array<ArrayBuffer> }
   | {
       readonly type: 'finished'
@@ -69,13 +79,14 @@ export type EngineEvent =
 
 /**
  * Runs one loaded model. One engine is one worker process, or a connection to an engine of the owner
- * (external/external-engine.ts), which has no pid here and dies when it does not answer any more. It takes jobs as soon as it exists (they wait for the load)
- * and answers each with started, token frames, and finished or failed, unless it is cancelled or dies.
+ * (external/external-engine.ts), which has no pid here and dies when it does not answer any more. It takes jobs as soon
+ * as it exists (they wait for the load) and answers each with started, token frames, and finished or failed, unless it is
+ * cancelled or dies; a job for vectors with vector frames, and finished or failed.
  */
 export type Engine = {
   readonly pid: number | undefined
-  run(job: EngineJob): void
-  /** Takes effect within one token; nothing is said about the job afterwards. */
+  run(job: EngineTask): void
+  /** Takes effect within one token or input; nothing is said about the job afterwards. */
   cancel(stream: number, attempt: number): void
   /** Ends the process: asks, then kills. Resolves when it is gone. */
   close(): Promise<void>

@@ -12,7 +12,7 @@ import {
   type WorkerReport,
   type WorkerRequest,
 } from '../worker/worker-message.ts'
-import type { Engine, EngineEvent, EngineJob, EngineModel, StartEngine } from './engine.ts'
+import type { Engine, EngineEvent, EngineModel, EngineTask, StartEngine } from './engine.ts'
 import { LastLines } from './last-lines.ts'
 import type { WorkerProgram } from './worker-program.ts'
 
@@ -125,10 +125,10 @@ class LlamaWorker implements Engine {
     this.#send({ type: 'load', ...model })
   }
 
-  run(job: EngineJob): void {
+  run(job: EngineTask): void {
     const { stream, attempt } = job
     this.#jobs.add(jobKey(stream, attempt))
-    const error = this.#send({ type: 'run', ...job })
+    const error = this.#send('embed' in job ? { type: 'embed', ...job } : { type: 'run', ...job })
     if (error !== null) this.#report({ type: 'failed', stream, attempt, error })
   }
 

@@ -1,6 +1,6 @@
 import type { Llama } from 'node-llama-cpp'
 import type { EngineReport } from './examine-message.ts'
-import { libraryOptions } from './load-model.ts'
+import { libraryOptions } from './open-llama.ts'
 
 const contextTokens = 64
 const tokensWanted = 4

@@ -1,10 +1,13 @@
-import type { EngineJob } from '../engine/engine.ts'
+import type { EngineTask } from '../engine/engine.ts'
 
 /** Jobs that may wait for a slot. The server sends about as many as there are slots; more means that it is confused. */
 export const jobsWaitingMax = 256
 
-/** One job in the worker. `cancelled` is looked at between tokens. */
-export type JobEntry = { readonly job: EngineJob; cancelled: boolean }
+/** One job in the worker. `cancelled` is looked at between tokens, or between inputs. */
+export type JobEntry<Job extends EngineTask = EngineTask> = {
+  readonly job: Job
+  cancelled: boolean
+}
 
 /**
  * Who runs in which slot and who waits, in order of arrival. At most as many jobs run as there are slots; before the
@@ -28,7 +31,7 @@ export class JobTable {
   }
 
   /** @returns false when too many wait already */
-  add(job: EngineJob): boolean {
+  add(job: EngineTask): boolean {
     if (this.#waiting.length >= jobsWaitingMax) return false
     this.#waiting.push({ job, cancelled: false })
     this.#startWaiting()
@@ -44,7 +47,7 @@ export class JobTable {
   }
 
   /** Empties the queue, for when no slot will ever be free. */
-  takeWaiting(): readonly EngineJob[] {
+  takeWaiting(): readonly EngineTask[] {
     return this.#waiting.splice(0).map(entry => entry.job)
   }
 

@@ -1,15 +1,21 @@
 import type { LlamaContextSequence, LlamaModel, LlamaModelOptions } from 'node-llama-cpp'
 import { ggufFacts, tokenizerFacts } from '../../models/gguf-facts.ts'
 import { readGgufHeader } from '../../models/gguf-header.ts'
+import { modelKind } from '../../models/model-kind.ts'
 import { batchTokensMax } from '../../models/serving-need.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineModel } from '../engine/engine.ts'
 import { createBatchStrategy } from './batch-strategy.ts'
+import type { Embedder } from './embedder.ts'
+import { loadEmbedder } from './load-embedder.ts'
+import { openLlama } from './open-llama.ts'
 import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
 import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
+import { tokenOf } from './token-of.ts'
 
-/** A model in memory, ready to answer. */
+/** A model in memory, ready to answer chats. */
 export type LoadedModel = {
+  readonly kind: 'chat'
   /** Tokens that one slot holds, prompt and answer together. */
   readonly contextTokens: number
   /** One per slot. */
@@ -21,14 +27,6 @@ export type LoadedModel = {
   readonly activity: { sequences: number }
 }
 
-/** The best build of the engine that is there and works: nothing is built, fetched or printed. */
-export const libraryOptions = {
-  gpu: 'auto',
-  build: 'never',
-  skipDownload: true,
-  progressLogs: false,
-} as const
-
 /**
  * Loads a model with everything node-llama-cpp would otherwise decide by itself decided here: no build, no download,
  * no log, this many threads, this context.
@@ -37,7 +35,7 @@ export const libraryOptions = {
 export async function loadModel(
   options: EngineModel,
   onProgress: (progress: number) => void,
-): Promise<LoadedModel | Failure> {
+): Promise<LoadedModel | Embedder | Failure> {
   const header = readGgufHeader(options.modelPath)
   if (typeof header === 'string') return { code: 'model_file_invalid', message: header }
   const facts = ggufFacts(header)
@@ -46,12 +44,18 @@ export async function loadModel(
   if (typeof vocabulary === 'string') return { code: 'model_file_invalid', message: vocabulary }
   // Beyond what it was trained for a model only babbles.
   const contextTokens = Math.min(options.contextTokens, facts.contextTokensTrained)
+  const kind = modelKind(header)
+  if (kind !== 'chat') {
+    const vocabularyTokens = vocabulary.tokens.length
+    return loadEmbedder({ ...options, kind, contextTokens, vocabularyTokens }, onProgress)
+  }
   const engine = await startEngine({ ...options, contextTokens }, onProgress)
   if ('code' in engine) return engine
   const { model, sequences, activity } = engine
   const buildPrompt = createPromptBuilder(vocabulary, facts.chatTemplate, tokenizerOf(model))
   if (typeof buildPrompt === 'string') return { code: 'unsupported', message: buildPrompt }
   return {
+    kind,
     contextTokens,
     sequences,
     buildPrompt,
@@ -69,16 +73,11 @@ async function startEngine(
   onProgress: (progress: number) => void,
 ): Promise<StartedEngine | Failure> {
   const { contextTokens, slots, threads, gpuLayers } = options
-  // Imported late: the agent must hear of a file that is no model without waiting for the library.
-  const { getLlama, InsufficientMemoryError } = await import('node-llama-cpp')
+  // Imported late, like openLlama's.
+  const { InsufficientMemoryError } = await import('node-llama-cpp')
   const activity = { sequences: 0 }
   try {
-    const llama = await getLlama({
-      ...libraryOptions,
-      gpu: gpuLayers === null ? false : 'auto',
-      maxThreads: threads,
-      logger: () => undefined,
-    })
+    const llama = await openLlama(options)
     const open = async (layers: GpuLayers) => {
       const model = await llama.loadModel({
         modelPath: options.modelPath,
@@ -125,8 +124,3 @@ const tokenizerOf = (model: LlamaModel): Tokenizer => ({
     model.tokenize(text, special, ...(continued ? (['trimLeadingSpace'] as const) : [])),
   bosId: model.tokens.shouldPrependBosToken ? model.tokens.bos : null,
 })
-
-type Token = Parameters<LlamaModel['isEogToken']>[0] & number
-
-/** node-llama-cpp brands its token ids; ids from the wire are plain numbers. */
-export const tokenOf = (id: number): Token => id as Token

@@ -1,15 +1,16 @@
 import { writeSync } from 'node:fs'
 import { systemClock } from '../../clock.ts'
 import type { Failure } from '../../protocol/errors.ts'
-import type { EngineJob, EngineModel } from '../engine/engine.ts'
+import type { EngineModel, EngineTask } from '../engine/engine.ts'
 import { examineEngine } from './examine.ts'
 import { examineArgument } from './examine-message.ts'
 import { FrameReader, frameKindJson } from './frames.ts'
 import { JobTable, jobsWaitingMax } from './job-table.ts'
+import type { Embedder } from './embedder.ts'
 import { loadModel, type LoadedModel } from './load-model.ts'
 import { measure } from './measure.ts'
 import { dieWithParent, takeFrameOutput } from './native-process.ts'
-import { runJob } from './run-job.ts'
+import { runTask } from './run-task.ts'
 import { decodeWorkerRequest, type WorkerRequest } from './worker-message.ts'
 import { createWorkerOutput } from './worker-output.ts'
 
@@ -30,13 +31,13 @@ const output = createWorkerOutput(frameOutput)
 
 type ModelState =
   | { readonly state: 'none' | 'loading' }
-  | { readonly state: 'ready'; readonly model: LoadedModel }
+  | { readonly state: 'ready'; readonly model: LoadedModel | Embedder }
   | { readonly state: 'failed'; readonly error: Failure }
 let current: ModelState = { state: 'none' }
 
 const jobs = new JobTable(async (entry, slot) => {
   if (current.state !== 'ready') throw new Error('a job was started without a model')
-  await runJob(current.model, entry, slot, output)
+  await runTask(current.model, entry, slot, output)
 })
 
 /** A report for every twentieth of the way is enough for a progress bar. */
@@ -62,19 +63,22 @@ async function load(options: EngineModel): Promise<void> {
   output.say({
     type: 'ready',
     contextTokens: model.contextTokens,
-    slots: model.sequences.length,
+    slots: slotsOf(model),
     loadMs: systemClock.now() - startedAt,
   })
-  jobs.open(model.sequences.length)
+  jobs.open(slotsOf(model))
 }
 
-function run(job: EngineJob): void {
+const slotsOf = (model: LoadedModel | Embedder): number =>
+  model.kind === 'chat' ? model.sequences.length : model.slots
+
+function run(job: EngineTask): void {
   if (current.state === 'failed') fail(job, current.error)
   else if (!jobs.add(job))
     fail(job, { code: 'agent_refused', message: `${jobsWaitingMax} jobs wait here already` })
 }
 
-function fail({ stream, attempt }: EngineJob, error: Failure): void {
+function fail({ stream, attempt }: EngineTask, error: Failure): void {
   output.say({ type: 'failed', stream, attempt, error })
 }
 
@@ -85,6 +89,7 @@ function handle(request: WorkerRequest): void {
       void load(request)
       return
     case 'run':
+    case 'embed':
       run(request)
       return
     case 'cancel':

@@ -1,8 +1,9 @@
 import type { Llama, LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
 import { systemClock } from '../../clock.ts'
 import { batchTokensMax } from '../../models/serving-need.ts'
-import { tokenOf } from './load-model.ts'
+import { tokenOf } from './token-of.ts'
 import type { Measured, MeasureReport, MeasureRequest } from './measure-message.ts'
+import { openLlama } from './open-llama.ts'
 import { ThreadSweep, type ThreadPoint } from './thread-sweep.ts'
 
 /** How long one figure is taken, and of how many tokens: long enough to see others' work, short enough to give way. */
@@ -31,15 +32,8 @@ export async function measure(request: MeasureRequest): Promise<MeasureReport> {
 
 async function measureIn(request: MeasureRequest): Promise<Measured> {
   const deadline = systemClock.now() + request.budgetMs
-  const { getLlama } = await import('node-llama-cpp')
-  const llama = await getLlama({
-    gpu: request.gpu ? 'auto' : false,
-    build: 'never',
-    skipDownload: true,
-    progressLogs: false,
-    maxThreads: request.threadsMax,
-    logger: () => undefined,
-  })
+  const gpuLayers = request.gpu ? 'auto' : null
+  const llama = await openLlama({ threads: request.threadsMax, gpuLayers })
   if (request.gpu && llama.gpu === false) throw new Error('the engine finds no GPU that it can use')
   const about = await describe(llama)
   const model = await llama.loadModel({

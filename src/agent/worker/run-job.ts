@@ -6,8 +6,9 @@ import type { EngineJob } from '../engine/engine.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import type { JobEntry } from './job-table.ts'
 import { batchTokensMax } from '../../models/serving-need.ts'
-import { tokenOf, type LoadedModel } from './load-model.ts'
+import type { LoadedModel } from './load-model.ts'
 import type { Prompt } from './prompt.ts'
+import { tokenOf } from './token-of.ts'
 import { tokenSeed } from './token-seed.ts'
 import type { WorkerOutput } from './worker-output.ts'
 
@@ -21,7 +22,7 @@ export const replayPieceTokensMax = 32
 /** Runs one job to its end in one slot and reports it. Never rejects: what goes wrong is the job's `failed`. */
 export async function runJob(
   model: LoadedModel,
-  entry: JobEntry,
+  entry: JobEntry<EngineJob>,
   slot: number,
   output: WorkerOutput,
 ): Promise<void> {
@@ -49,7 +50,7 @@ type JobResult = { readonly reason: FinishReason; readonly tokens: number }
 /** @returns null when the job was cancelled */
 async function answer(
   model: LoadedModel,
-  entry: JobEntry,
+  entry: JobEntry<EngineJob>,
   sequence: LlamaContextSequence,
   output: WorkerOutput,
 ): Promise<JobResult | Failure | null> {
@@ -147,7 +148,7 @@ type Generation = {
 /** Samples until the answer is complete. @returns false when the job was cancelled */
 async function generate(
   model: LoadedModel,
-  entry: JobEntry,
+  entry: JobEntry<EngineJob>,
   sequence: LlamaContextSequence,
   { prompt, replayed, writer, isComplete }: Generation,
 ): Promise<boolean> {

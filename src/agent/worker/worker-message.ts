@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { FailedSchema, FinishedSchema, StartedSchema } from '../../protocol/agent-message.ts'
 import { ChatJobSchema, ContinuationSchema } from '../../protocol/chat-job.ts'
+import { EmbedJobSchema } from '../../protocol/embed-job.ts'
 import { knownFailure, WireFailureSchema } from '../../protocol/errors.ts'
 import type { EngineEvent } from '../engine/engine.ts'
 import { MeasureRequestSchema } from './measure-message.ts'
@@ -27,6 +28,12 @@ export const WorkerRequestSchema = Type.Union([
     attempt: Attempt,
     chat: ChatJobSchema,
     continuation: Type.Union([ContinuationSchema, Type.Null()]),
+  }),
+  Type.Object({
+    type: Type.Literal('embed'),
+    stream: Stream,
+    attempt: Attempt,
+    embed: EmbedJobSchema,
   }),
   Type.Object({ type: Type.Literal('cancel'), stream: Stream, attempt: Attempt }),
   MeasureRequestSchema,

@@ -3,6 +3,7 @@ import type { Clock } from '../../clock.ts'
 import { parseExternalSource, type ExternalSource } from '../../models/external-model.ts'
 import type { ModelDescription } from '../../models/describe-model.ts'
 import { isModelName, type ModelSource } from '../../models/manifest.ts'
+import type { ModelKind } from '../../models/model-kind.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { FieldReader, JsonObject } from '../api/field-reader.ts'
 import { isFailure, type ApiFailure } from '../http-error.ts'
@@ -14,6 +15,12 @@ import type { ModelLibrary } from './model-library.ts'
 /** What a slot gets when nothing is said: enough for a chat, small enough for a laptop. */
 export const contextTokensDefault = 8_192
 export const slotsDefault = 4
+/**
+ * The same for models that make vectors. Every slot has buffers for a whole input and, where the model has a vocabulary to
+ * write with, the logits of all its tokens: with 150,000 entries, 2,048 tokens take 2.5 GB.
+ */
+export const vectorContextTokensDefault = 2_048
+export const vectorSlotsDefault = 1
 const contextTokensMax = 16 * 1024 * 1024
 
 export type ModelInput = {
@@ -21,6 +28,8 @@ export type ModelInput = {
   readonly source: { readonly kind: 'path' | 'url'; readonly location: string } | ExternalSource
   readonly contextTokens: number | null
   readonly slots: number | null
+  /** The operator knows that the model's vectors may be cut to so many values; null: they may not. */
+  readonly embeddingDimensionsMin: number | null
 }
 
 export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput {
@@ -35,6 +44,12 @@ export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput
     source: parseSource(read.requiredString(body['source'], 'source', 4_096), read),
     contextTokens: read.integer(body['contextTokens'], 'contextTokens', 1, contextTokensMax),
     slots: read.integer(body['slots'], 'slots', 1, limits.slotsPerInstanceMax),
+    embeddingDimensionsMin: read.integer(
+      body['embeddingDimensionsMin'],
+      'embeddingDimensionsMin',
+      1,
+      limits.embeddingDimensionsMax,
+    ),
   }
 }
 
@@ -65,7 +80,8 @@ export type AddModelDeps = {
 }
 
 /**
- * Puts a model into the catalogue, from a file or as what agents' own engines serve. Adding the same file under the same name again changes nothing.
+ * Puts a model into the catalogue, from a file or as what agents' own engines serve. Adding the same file under the same
+ * name again changes nothing.
  * @returns the model and whether it is new; a failure when the file is no model or the name means something else
  */
 export async function addModel(
@@ -86,8 +102,20 @@ export async function addModel(
       message: `The model was trained for a context of ${contextTokensTrained} tokens; a larger one gives nonsense.`,
       param: 'contextTokens',
     }
+  const { embeddingDimensionsMin: dimensionsMin } = input
+  const { embedding } = description
+  if (dimensionsMin !== null && dimensionsMin > (embedding?.dimensions ?? 0))
+    return {
+      code: 'invalid_request',
+      message: 'The model makes no vectors that could be cut to so many values.',
+      param: 'embeddingDimensionsMin',
+    }
   const record: ModelRecord = {
-    manifest: { ...description, name: input.name },
+    manifest: {
+      ...description,
+      name: input.name,
+      ...(embedding !== undefined && { embedding: { ...embedding, dimensionsMin } }),
+    },
     source,
     ...settingsOf(input, described),
     addedAt: clock.now(),
@@ -96,6 +124,11 @@ export async function addModel(
   await poolAdmin.catalogueChanged()
   return { record, isNew: true }
 }
+
+const defaultsOf = (kind: ModelKind = 'chat') =>
+  kind === 'chat'
+    ? { contextTokens: contextTokensDefault, slots: slotsDefault }
+    : { contextTokens: vectorContextTokensDefault, slots: vectorSlotsDefault }
 
 type Described = { readonly source: ModelSource; readonly description: ModelDescription }
 
@@ -120,24 +153,27 @@ async function describeSource(
 /** An engine of an agent's owner has the context and the slots that it has; asking for less would save nothing. */
 function settingsOf(
   { contextTokens, slots }: ModelInput,
-  { source, description: { contextTokensTrained } }: Described,
+  { source, description: { contextTokensTrained, kind } }: Described,
 ): Pick<ModelRecord, 'contextTokens' | 'slots'> {
   if (source.kind === 'external') return { contextTokens: contextTokensTrained, slots: slots ?? 1 }
+  const defaults = defaultsOf(kind)
   return {
-    contextTokens: contextTokens ?? Math.min(contextTokensTrained, contextTokensDefault),
-    slots: slots ?? slotsDefault,
+    contextTokens: contextTokens ?? Math.min(contextTokensTrained, defaults.contextTokens),
+    slots: slots ?? defaults.slots,
   }
 }
 
 function compareWithExisting(
   existing: ModelRecord,
-  { name, contextTokens, slots }: ModelInput,
+  { name, contextTokens, slots, embeddingDimensionsMin }: ModelInput,
   description: ModelDescription,
 ): { readonly record: ModelRecord; readonly isNew: boolean } | ApiFailure {
+  const dimensionsMin = existing.manifest.embedding?.dimensionsMin ?? null
   const same =
     existing.manifest.sha256 === description.sha256 &&
     (contextTokens ?? existing.contextTokens) === existing.contextTokens &&
-    (slots ?? existing.slots) === existing.slots
+    (slots ?? existing.slots) === existing.slots &&
+    (embeddingDimensionsMin ?? dimensionsMin) === dimensionsMin
   return same ? { record: existing, isNew: false } : nameTaken(name)
 }
 

@@ -244,6 +244,26 @@ describe('models', () => {
     expect((await get('/admin/models')).body.data).toEqual([body])
   })
 
+  test('vectors may be cut only where the operator says so, and only where there are some', async () => {
+    const dimensions = 768
+    files['/models/vectors.gguf'] = {
+      ...description('cc'),
+      kind: 'embedding',
+      embedding: { dimensions, dimensionsMin: null },
+    }
+    const vectors = { name: 'v', source: '/models/vectors.gguf', embeddingDimensionsMin: 128 }
+    expect((await add(vectors)).body).toMatchObject({
+      kind: 'embedding',
+      contextTokens: 2_048,
+      slots: 1,
+      embeddingDimensions: dimensions,
+      embeddingDimensionsMin: 128,
+    })
+    expect((await add({ ...vectors, embeddingDimensionsMin: 64 })).status).toBe(409)
+    expect((await add({ ...vectors, name: 'w', embeddingDimensionsMin: 769 })).status).toBe(400)
+    expect((await add({ embeddingDimensionsMin: 128 })).status).toBe(400)
+  })
+
   test('a model gets no more context than it was trained for', async () => {
     files['/models/a.gguf'] = description('aa', 2_048)
     expect((await add({ contextTokens: 4_096 })).body.error.param).toBe('contextTokens')

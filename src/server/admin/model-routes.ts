@@ -14,6 +14,8 @@ import {
   parseModelInput,
   removeModel,
   slotsDefault,
+  vectorContextTokensDefault,
+  vectorSlotsDefault,
   type AddModelDeps,
 } from './add-model.ts'
 import { readAdminBody } from './admin-body.ts'
@@ -23,6 +25,13 @@ const ModelView = t.Object({
   sha256: t.String(),
   sizeBytes: integer(),
   architecture: t.String(),
+  kind: t.String({ description: 'What it is for: chat, embedding or rerank' }),
+  embeddingDimensions: t.Nullable(
+    integer({ description: 'Values of a vector; null: it makes none, or does not say' }),
+  ),
+  embeddingDimensionsMin: t.Nullable(
+    integer({ description: 'Its vectors may be cut to so many; null: not at all' }),
+  ),
   quantisation: t.Nullable(t.String()),
   contextTokensTrained: integer(),
   contextTokens: integer({ description: 'Tokens one slot gets' }),
@@ -36,6 +45,9 @@ const example: typeof ModelView.static = {
   sha256: '3f5a…',
   sizeBytes: 4_920_734_272,
   architecture: 'llama',
+  kind: 'chat',
+  embeddingDimensions: null,
+  embeddingDimensionsMin: null,
   quantisation: 'Q4_K_M',
   contextTokensTrained: 131_072,
   contextTokens: contextTokensDefault,
@@ -84,11 +96,23 @@ const describeAdd = describeRoute({
       contextTokens: t.Optional(
         integer({
           minimum: 1,
-          description: `Default: ${contextTokensDefault}, or less if trained for less`,
+          description: `Default: ${contextTokensDefault} (${vectorContextTokensDefault} for vectors), or less if trained for less`,
         }),
       ),
       slots: t.Optional(
-        integer({ minimum: 1, maximum: limits.slotsPerInstanceMax, default: slotsDefault }),
+        integer({
+          minimum: 1,
+          maximum: limits.slotsPerInstanceMax,
+          description: `Default: ${slotsDefault} (${vectorSlotsDefault} for vectors)`,
+        }),
+      ),
+      embeddingDimensionsMin: t.Optional(
+        integer({
+          minimum: 1,
+          description:
+            'For an embedding model that was trained for it (Matryoshka): its vectors may be cut to so many values. ' +
+            'No file says this; its maker does.',
+        }),
       ),
     }),
     examples: {
@@ -169,7 +193,7 @@ export const adminModelRoutes = (deps: AddModelDeps & { readonly keys: KeyServic
     .post(
       '/admin/models',
       async ({ request, server }) => {
-        const known = ['name', 'source', 'contextTokens', 'slots']
+        const known = ['name', 'source', 'contextTokens', 'slots', 'embeddingDimensionsMin']
         const input = await readAdminBody(request, known, parseModelInput)
         if (isFailure(input)) return errorResponse(input)
         // Downloading and hashing take minutes, in which nothing is written to the connection.
@@ -228,11 +252,15 @@ function toModelView({
   addedAt,
 }: ModelRecord): typeof ModelView.static {
   const { name, sha256, sizeBytes, architecture, quantisation, contextTokensTrained } = manifest
+  const { kind = 'chat', embedding } = manifest
   return {
     name,
     sha256,
     sizeBytes,
     architecture,
+    kind,
+    embeddingDimensions: embedding?.dimensions ?? null,
+    embeddingDimensionsMin: embedding?.dimensionsMin ?? null,
     quantisation,
     contextTokensTrained,
     contextTokens,

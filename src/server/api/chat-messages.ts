@@ -126,14 +126,17 @@ function parseContent(value: unknown, param: string, read: FieldReader): string 
   return parts.map((part, index) => parsePart(part, `${param}[${index}]`, read)).join('\n')
 }
 
-const otherPartTypes = [
-  'image_url',
-  'input_audio',
-  'file',
-  'input_image',
-  'input_file',
-  'video_url',
-]
+/** Parts that are no text, as OpenAI's two APIs and Anthropic's name them. */
+const otherParts: Readonly<Record<string, string>> = {
+  image_url: 'images',
+  input_image: 'images',
+  image: 'images',
+  input_audio: 'audio',
+  video_url: 'video',
+  file: 'files',
+  input_file: 'files',
+  document: 'files',
+}
 
 function parsePart(part: unknown, param: string, read: FieldReader): string {
   if (!isObject(part)) {
@@ -143,10 +146,12 @@ function parsePart(part: unknown, param: string, read: FieldReader): string {
   const type = part['type']
   if (type === 'text') return read.requiredString(part['text'], `${param}.text`, Infinity)
   if (type === 'refusal') return read.requiredString(part['refusal'], `${param}.refusal`, Infinity)
-  if (typeof type === 'string' && otherPartTypes.includes(type))
+  const other =
+    typeof type === 'string' && Object.hasOwn(otherParts, type) ? otherParts[type] : null
+  if (typeof other === 'string')
     read.fail(
       param,
-      `Content of type '${type}' is not supported: models here read only text.`,
+      `This server takes no ${other} ('${String(type)}'), whatever the model: its engine reads text alone. Send only parts of type 'text'.`,
       'unsupported',
     )
   else read.fail(`${param}.type`, `Invalid value for '${param}.type'. Supported is: 'text'.`)

@@ -209,6 +209,7 @@ describe('what would change the answer and cannot be honoured is refused and not
     ['a forced tool', { tool_choice: 'required' }, 'tool_choice'],
     ['a named tool', { tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
     ['an image', user([{ type: 'image_url', image_url: { url: 'x' } }]), 'messages[0].content[0]'],
+    ['Anthropic’s image', user([{ type: 'image', source: {} }]), 'messages[0].content[0]'],
     ['audio', user([{ type: 'input_audio', input_audio: {} }]), 'messages[0].content[0]'],
     ['spoken answers', { modalities: ['text', 'audio'] }, 'modalities'],
     ['functions', { functions: [] }, 'functions'],

@@ -149,6 +149,7 @@ describe('GET /v1/models', () => {
       object: 'model',
       created: Math.floor(start / 1000),
       owned_by: 'gpupool',
+      kind: 'chat',
     })
     expect(await (await api.call('/v1/models')).json()).toEqual({
       object: 'list',

@@ -10,6 +10,7 @@ const ApiModel = t.Object({
   object: t.Literal('model'),
   created: integer({ description: 'Seconds since 1970' }),
   owned_by: t.String(),
+  kind: t.String({ description: 'What it is for: chat, embedding or rerank' }),
 })
 const ApiModelList = t.Object({ object: t.Literal('list'), data: t.Array(ApiModel) })
 
@@ -18,6 +19,7 @@ const example = {
   object: 'model',
   created: 1_795_000_000,
   owned_by: 'gpupool',
+  kind: 'chat',
 }
 const unknownModel = {
   code: 'model_not_found',
@@ -80,4 +82,5 @@ const toApiModel = ({ manifest, addedAt }: ModelRecord): typeof ApiModel.static 
   object: 'model',
   created: Math.floor(addedAt / 1000),
   owned_by: 'gpupool',
+  kind: manifest.kind ?? 'chat',
 })

@@ -104,10 +104,10 @@ test('what is written arrives at once, and the end is an end', async () => {
   expect(exchange.gone).toBe(0)
 })
 
-test('nothing waits for something else to happen: not what a timer writes, nor another connection', async () => {
+test('nothing waits for something else to happen: not what comes by itself, nor by another connection', async () => {
   const exchange = await openExchange()
-  setTimeout(() => exchange.stream.write('by a timer.'), 0)
-  await exchange.receives('by a timer.')
+  setImmediate(() => exchange.stream.write('by itself.'))
+  await exchange.receives('by itself.')
   const socket = Bun.serve<undefined>({
     hostname: '127.0.0.1',
     port: 0,

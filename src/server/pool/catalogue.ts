@@ -19,6 +19,10 @@ export class Catalogue {
     return models.map(factsOf)
   }
 
+  get(name: string): ModelRecord | undefined {
+    return this.#byName.get(name)
+  }
+
   has(name: string): boolean {
     return this.#byName.has(name)
   }
@@ -63,9 +67,18 @@ export class Catalogue {
 
 /** What placement needs of a model. */
 export function factsOf({ manifest, source, contextTokens, slots }: ModelRecord): ModelFacts {
-  const { name, sha256, sizeBytes, contextTokensTrained, shape = null } = manifest
+  const { name, sha256, sizeBytes, contextTokensTrained, shape = null, kind = 'chat' } = manifest
   // No agent gives a slot more than the model was trained for.
   const contextTokensServed = Math.min(contextTokens, contextTokensTrained)
   const external = source.kind === 'external' ? { external: source } : {}
-  return { name, sha256, sizeBytes, shape, contextTokens: contextTokensServed, slots, ...external }
+  return {
+    name,
+    sha256,
+    sizeBytes,
+    shape,
+    contextTokens: contextTokensServed,
+    slots,
+    kind,
+    ...external,
+  }
 }

@@ -7,26 +7,22 @@ import type { SchedulerEvent } from '../../scheduler/event.ts'
 import { Scheduler } from '../../scheduler/scheduler.ts'
 import { limits } from '../../protocol/limits.ts'
 import { closeCodes, type PoolMessage } from '../control/agent-session.ts'
-import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
-import { RelayStream, type RelayCommand, type RelayEvent } from '../relay/relay-stream.ts'
+import type {
+  EmbedEvent,
+  EmbedRequest,
+  Inference,
+  InferenceEvent,
+  InferenceRequest,
+} from '../inference.ts'
+import type { RelayCommand, RelayEvent } from '../relay/relay-stream.ts'
 import type { AgentRecord } from '../store/store.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { AgentLink } from './agent-link.ts'
 import type { Catalogue } from './catalogue.ts'
+import { chatDeparture, embedDeparture, type Departure, type Flight } from './flight.ts'
 import type { HealthWatch } from './health-watch.ts'
+import { embedRefusal, kindRefusal } from './model-refusal.ts'
 import type { Settlement } from './settlement.ts'
-
-/** One request in flight: the pure stream and what the driver needs beside it. */
-type Flight = {
-  readonly stream: number
-  readonly request: InferenceRequest
-  readonly relay: RelayStream
-  readonly onEvent: (event: InferenceEvent) => void
-  readonly chatBytes: number
-  /** Agent and instance of the running attempt. */
-  agentId: AgentId | null
-  instanceId: InstanceId | null
-}
 
 export type DispatcherDeps = {
   readonly clock: Clock
@@ -69,23 +65,32 @@ export class Dispatcher implements Inference {
     request: InferenceRequest,
     onEvent: (event: InferenceEvent) => void,
   ): { readonly cancel: () => void } {
-    const { jobId, model } = request
-    const chatBytes = Buffer.byteLength(JSON.stringify(request.chat))
-    const refusal = this.#refusal(chatBytes)
+    const manifest = this.#deps.catalogue.get(request.model)?.manifest
+    const refusal = manifest === undefined ? null : kindRefusal(manifest, 'chat')
+    const tokenIds = this.#deps.catalogue.tokenIdsOf(request.model)
+    return this.#begin(chatDeparture(request, onEvent, tokenIds), refusal)
+  }
+
+  submitEmbed(
+    request: EmbedRequest,
+    onEvent: (event: EmbedEvent) => void,
+  ): { readonly cancel: () => void } {
+    const manifest = this.#deps.catalogue.get(request.model)?.manifest
+    const refusal = manifest === undefined ? null : embedRefusal(manifest, request)
+    return this.#begin(embedDeparture(request, manifest, onEvent), refusal)
+  }
+
+  /** @param modelRefusal why the model cannot do it */
+  #begin(departure: Departure, modelRefusal: Failure | null): { readonly cancel: () => void } {
+    const { jobId, model } = departure.request
+    const refusal = this.#refusal(departure) ?? modelRefusal
     if (refusal !== null) {
-      onEvent({ type: 'failed', error: refusal, usage: { promptTokens: 0, completionTokens: 0 } })
+      const usage = { promptTokens: 0, completionTokens: 0 }
+      departure.onEvent({ type: 'failed', error: refusal, usage })
       return { cancel: () => {} }
     }
-    const flight: Flight = {
-      stream: this.#newStream(),
-      request,
-      chatBytes,
-      relay: new RelayStream(request.chat, this.#deps.catalogue.tokenIdsOf(model)),
-      onEvent,
-      agentId: null,
-      instanceId: null,
-    }
-    this.#bytesInFlight += chatBytes
+    const flight = { ...departure, stream: this.#newStream(), agentId: null, instanceId: null }
+    this.#bytesInFlight += flight.keptBytes
     this.#flights.set(jobId, flight)
     this.#byStream.set(flight.stream, flight)
     this.schedule({ type: 'request', jobId, model, spareInstanceId: newInstanceId() })
@@ -93,10 +98,10 @@ export class Dispatcher implements Inference {
   }
 
   /** Why a request is not even looked at. Escapes and long numbers make the job larger than the body it came in. */
-  #refusal(chatBytes: number): Failure | null {
+  #refusal({ wireBytes, keptBytes }: Departure): Failure | null {
     if (this.#closing) return shuttingDown
-    if (chatBytes > chatBytesMax) return tooLarge
-    return this.#bytesInFlight + chatBytes > chatBytesInFlightMax ? overloaded : null
+    if (wireBytes > jobBytesMax) return tooLarge
+    return this.#bytesInFlight + keptBytes > bytesInFlightMax ? overloaded : null
   }
 
   agentAdmitted(record: AgentRecord, hello: Hello, link: AgentLink): void {
@@ -105,7 +110,7 @@ export class Dispatcher implements Inference {
     // What still runs there belongs to attempts that were given up when the connection broke.
     for (const { stream, attempt } of hello.streams) link.send({ type: 'cancel', stream, attempt })
     const lost = this.#flightsOf(record.id)
-    const { inventory, instances, externalModels = [] } = hello
+    const { inventory, instances, features, externalModels = [] } = hello
     const { id: agentId, adminState, reliability } = record
     // First the news, then the losses: what is placed meanwhile must know the agent's slots as they are now.
     const health = this.#deps.health.admitted(record, inventory, this.#deps.clock.now())
@@ -118,6 +123,7 @@ export class Dispatcher implements Inference {
       health,
       instances,
       externalModels,
+      features,
     })
     this.#lose(agentId, lost)
   }
@@ -141,7 +147,7 @@ export class Dispatcher implements Inference {
         for (const frame of message.frames) {
           const flight = this.#byStream.get(frame.stream)
           if (flight === undefined || flight.agentId !== agentId) continue
-          if (frame.tokenId !== null) this.#tokensRelayed++
+          if (frame.type === 'token' && frame.tokenId !== null) this.#tokensRelayed++
           this.#relay(flight, frame, now)
         }
         return
@@ -275,17 +281,10 @@ export class Dispatcher implements Inference {
         flight.onEvent({ type: 'segments', segments: command.segments })
         return
       case 'assign': {
-        const { agentId, instanceId, attempt, continuation } = command
-        const { jobId, chat } = request
-        const sent = agents.send(agentId, {
-          type: 'assign',
-          jobId,
-          stream,
-          attempt,
-          instanceId,
-          chat,
-          continuation,
-        })
+        const { type: _, agentId, ...placed } = command
+        const { attempt } = command
+        const message = flight.assignment({ ...placed, jobId: request.jobId, stream })
+        const sent = agents.send(agentId, message)
         if (sent === 'not_connected') this.#relay(flight, { type: 'agent_lost' })
         if (sent === 'too_large') this.#relay(flight, { type: 'failed', attempt, error: tooLarge })
         return
@@ -307,7 +306,7 @@ export class Dispatcher implements Inference {
       case 'abandon':
         this.#flights.delete(request.jobId)
         this.#byStream.delete(stream)
-        this.#bytesInFlight -= flight.chatBytes
+        this.#bytesInFlight -= flight.keptBytes
         if (command.type === 'fail' && command.agentId !== null)
           settlement.attemptFailed(request.jobId, command.agentId, command.error)
         settlement.settle(request, flight.relay.record, command, flight.onEvent)
@@ -342,9 +341,9 @@ export class Dispatcher implements Inference {
 }
 
 /** One job on the wire; a continuation's token ids need room beside it. */
-const chatBytesMax = limits.controlMessageBytesMax / 2
-/** All jobs that run or wait, since each is kept until its end. */
-const chatBytesInFlightMax = 512 * 1024 * 1024
+const jobBytesMax = limits.controlMessageBytesMax / 2
+/** All jobs that run or wait, and vectors on their way, since they are kept until the end. */
+const bytesInFlightMax = 512 * 1024 * 1024
 
 /** Failures of machines that may be back in a moment, better than before; other agents are tried first. */
 const interruptions: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

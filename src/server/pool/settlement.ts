@@ -10,6 +10,7 @@ import type { RequestRecord, Store } from '../store/store.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 type Ending = Extract<RelayCommand, { type: 'finish' | 'fail' | 'abandon' }>
+type Settled = Omit<InferenceRequest, 'chat'>
 type Served = {
   readonly attempts: number
   readonly firstTokenAt: Instant | null
@@ -51,7 +52,7 @@ export class Settlement {
   }
 
   settle(
-    request: InferenceRequest,
+    request: Settled,
     served: Served,
     ending: Ending,
     onEvent: (event: InferenceEvent) => void,
@@ -133,7 +134,7 @@ function tell(ending: Ending, onEvent: (event: InferenceEvent) => void): void {
 }
 
 function requestRecord(
-  request: InferenceRequest,
+  request: Settled,
   served: Served,
   ending: Ending,
   endedAt: Instant,

@@ -4,6 +4,7 @@ import { errorMeanings, type Failure } from '../../protocol/errors.ts'
 import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Segment, TokenFrame } from '../../protocol/token-frame.ts'
+import type { VectorFrame } from '../../protocol/vector-frame.ts'
 import type { TokenUsage } from '../inference.ts'
 
 /** Agents that one request may be given to, the first one included. */
@@ -35,6 +36,7 @@ export type RelayEvent =
       readonly promptSha256: string | null
     }
   | TokenFrame
+  | VectorFrame
   | {
       readonly type: 'finished'
       readonly attempt: number
@@ -137,6 +139,8 @@ export class RelayStream {
     switch (event.type) {
       case 'token':
         return this.#token(event, now)
+      case 'vector':
+        return event.attempt === this.#attempt ? this.#breach('a vector for a chat') : nothing
       case 'leased':
         return this.#leased(event, now)
       case 'loading':

@@ -1,0 +1,76 @@
+import type { ModelManifest } from '../../models/manifest.ts'
+import type { AgentId, InstanceId } from '../../protocol/ids.ts'
+import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
+import type { EmbedEvent, EmbedRequest, InferenceEvent, InferenceRequest } from '../inference.ts'
+import { EmbedRelay } from '../relay/embed-relay.ts'
+import { RelayStream, type TokenIds } from '../relay/relay-stream.ts'
+import { vectorBytes } from './model-refusal.ts'
+
+/** One request in flight, of whatever kind: the pure relay and what the driver needs beside it. */
+export type Flight = Departure & {
+  readonly stream: number
+  /** Agent and instance of the running attempt. */
+  agentId: AgentId | null
+  instanceId: InstanceId | null
+}
+
+/** A request that is about to be taken. */
+export type Departure = {
+  readonly request: Omit<InferenceRequest, 'chat'>
+  readonly relay: Pick<RelayStream, 'handle' | 'record'>
+  /** What the agent is told to do. */
+  readonly assignment: (attempt: Omit<Assign, 'type' | 'chat'>) => ServerMessage
+  readonly onEvent: (event: InferenceEvent) => void
+  /** Of the job on the wire. */
+  readonly wireBytes: number
+  /** Of the job, and of vectors that are on their way: what is kept until the end. */
+  readonly keptBytes: number
+}
+
+/** @param tokenIds whether the model's engine tells them, by the catalogue */
+export function chatDeparture(
+  request: InferenceRequest,
+  onEvent: (event: InferenceEvent) => void,
+  tokenIds: TokenIds,
+): Departure {
+  const { chat } = request
+  const wireBytes = Buffer.byteLength(JSON.stringify(chat))
+  return {
+    request,
+    relay: new RelayStream(chat, tokenIds),
+    assignment: attempt => ({ type: 'assign', ...attempt, chat }),
+    onEvent,
+    wireBytes,
+    keptBytes: wireBytes,
+  }
+}
+
+/** @param manifest of the model that is asked for; undefined: there is none of that name, as the scheduler will say */
+export function embedDeparture(
+  request: EmbedRequest,
+  manifest: ModelManifest | undefined,
+  onEvent: (event: EmbedEvent) => void,
+): Departure {
+  const { embed } = request
+  const relay = new EmbedRelay(embed, manifest?.embedding?.dimensions ?? null)
+  const wireBytes = Buffer.byteLength(JSON.stringify(embed))
+  return {
+    request,
+    relay,
+    assignment: ({ jobId, stream, attempt, instanceId }) => ({
+      type: 'assign_embed',
+      jobId,
+      stream,
+      attempt,
+      instanceId,
+      embed,
+    }),
+    onEvent: event => {
+      if (event.type === 'failed') onEvent(event)
+      else if (event.type === 'finished')
+        onEvent({ type: 'finished', vectors: relay.vectors, usage: event.usage })
+    },
+    wireBytes,
+    keptBytes: wireBytes + vectorBytes(manifest, request),
+  }
+}
