@@ -56,6 +56,7 @@ function handle(request: WorkerRequest): void {
       running.delete(job)
       return
     }
+    case 'ask_statistics':
     case 'measure':
       throw new Error('a mock computes nothing that could be measured')
   }

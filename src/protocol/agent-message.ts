@@ -114,6 +114,8 @@ export const StartedSchema = Type.Object({
   promptTokens: Count,
   /** SHA-256 over the prompt's token ids, each as 4 bytes little-endian. */
   promptSha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  /** Tokens of the prompt that were still there from an earlier job and are not computed again. */
+  cachedTokens: Type.Optional(Count),
 })
 
 /** The attempt is complete: every token frame of it was sent before. */

@@ -9,6 +9,7 @@ import {
   type Answer,
 } from './engine-harness.ts'
 import type { StartEngine } from './engine.ts'
+import { describePrefixReuse } from './prefix-conformance.ts'
 
 const story = 'Tell me a short story.'
 const sampled = { temperature: 1, topP: 0.95, seed: 4_242 }
@@ -33,6 +34,7 @@ export function describeEngine(name: string, start: StartEngine): void {
     describeAnswers(() => session)
     describeSlots(() => session, start)
     describeContinuing(() => session)
+    describePrefixReuse(() => session, start)
     describeFullContext(start)
     describeProcess(start)
   })

@@ -43,6 +43,7 @@ export type EngineEvent =
       readonly attempt: number
       readonly promptTokens: number
       readonly promptSha256: string
+      readonly cachedTokens?: number
     }
   /** A token frame, encoded by the worker; it goes to the server untouched, so nobody parses it on the way. */
   | { readonly type: 'token_frame'; readonly bytes: Uint8Array<ArrayBuffer> }

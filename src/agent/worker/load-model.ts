@@ -4,8 +4,12 @@ import { readGgufHeader } from '../../models/gguf-header.ts'
 import { batchTokensMax } from '../../models/serving-need.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineModel } from '../engine/engine.ts'
+import { BatchCounter } from './batch-statistics.ts'
 import { createBatchStrategy } from './batch-strategy.ts'
+import { EvaluationGate } from './evaluation-gate.ts'
+import { pieceTokensOn } from './prefill.ts'
 import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
+import { Slots } from './slots.ts'
 import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
 
 /** A model in memory, ready to answer. */
@@ -17,8 +21,11 @@ export type LoadedModel = {
   readonly buildPrompt: BuildPrompt
   readonly tokenBytes: TokenBytes
   readonly isEndOfTurn: (tokenId: number) => boolean
-  /** Counts the sequences that evaluate right now; see batch-strategy.ts. */
-  readonly activity: { sequences: number }
+  readonly slots: Slots
+  /** Tokens of one piece of a prompt; see prefill.ts. */
+  readonly pieceTokens: number
+  readonly gate: EvaluationGate
+  readonly counter: BatchCounter
 }
 
 /**
@@ -40,7 +47,7 @@ export async function loadModel(
   const contextTokens = Math.min(options.contextTokens, facts.contextTokensTrained)
   const engine = await startEngine({ ...options, contextTokens }, onProgress)
   if ('code' in engine) return engine
-  const { model, sequences, activity } = engine
+  const { model, sequences, pieceTokens, gate, counter } = engine
   const buildPrompt = createPromptBuilder(vocabulary, facts.chatTemplate, tokenizerOf(model))
   if (typeof buildPrompt === 'string') return { code: 'unsupported', message: buildPrompt }
   return {
@@ -49,12 +56,17 @@ export async function loadModel(
     buildPrompt,
     tokenBytes: createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true)),
     isEndOfTurn: id => model.isEogToken(tokenOf(id)),
-    activity,
+    slots: new Slots(sequences.length, pieceTokens),
+    pieceTokens,
+    gate,
+    counter,
   }
 }
 
 type GpuLayers = NonNullable<LlamaModelOptions['gpuLayers']>
-type StartedEngine = Pick<LoadedModel, 'sequences' | 'activity'> & { readonly model: LlamaModel }
+type StartedEngine = Pick<LoadedModel, 'sequences' | 'pieceTokens' | 'gate' | 'counter'> & {
+  readonly model: LlamaModel
+}
 
 async function startEngine(
   options: EngineModel,
@@ -63,7 +75,9 @@ async function startEngine(
   const { contextTokens, slots, threads, gpuLayers } = options
   // Imported late: the agent must hear of a file that is no model without waiting for the library.
   const { getLlama, InsufficientMemoryError } = await import('node-llama-cpp')
-  const activity = { sequences: 0 }
+  const gate = new EvaluationGate()
+  const counter = new BatchCounter()
+  const batchSize = Math.min(batchTokensMax, contextTokens * slots)
   try {
     const llama = await getLlama({
       gpu: gpuLayers === null ? false : 'auto',
@@ -84,9 +98,11 @@ async function startEngine(
           contextSize: contextTokens,
           sequences: slots,
           threads,
-          batchSize: Math.min(batchTokensMax, contextTokens * slots),
+          batchSize,
           flashAttention: 'auto',
-          batching: { itemPrioritizationStrategy: createBatchStrategy(() => activity.sequences) },
+          batching: {
+            itemPrioritizationStrategy: createBatchStrategy(() => gate.running, counter),
+          },
         })
         return { model, context }
       } catch (error) {
@@ -104,7 +120,11 @@ async function startEngine(
       },
     )
     const sequences = Array.from({ length: slots }, () => context.getSequence())
-    return { model, sequences, activity }
+    const pieceTokens = Math.min(
+      batchSize,
+      pieceTokensOn(model.gpuLayers > 0 ? 'gpu' : 'processor'),
+    )
+    return { model, sequences, pieceTokens, gate, counter }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     return {

@@ -25,9 +25,9 @@ type ModelState =
   | { readonly state: 'failed'; readonly error: Failure }
 let current: ModelState = { state: 'none' }
 
-const jobs = new JobTable(async (entry, slot) => {
+const jobs = new JobTable(async entry => {
   if (current.state !== 'ready') throw new Error('a job was started without a model')
-  await runJob(current.model, entry, slot, output)
+  await runJob(current.model, entry, output)
 })
 
 /** A report for every twentieth of the way is enough for a progress bar. */
@@ -80,6 +80,10 @@ function handle(request: WorkerRequest): void {
       return
     case 'cancel':
       jobs.cancel(request.stream, request.attempt)
+      return
+    case 'ask_statistics':
+      if (current.state !== 'ready') throw new Error('a worker without a model has no statistics')
+      output.say({ type: 'statistics', statistics: current.model.counter.statistics })
       return
     case 'measure':
       if (current.state !== 'none') throw new Error('a worker that has a model measures nothing')

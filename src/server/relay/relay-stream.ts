@@ -33,6 +33,7 @@ export type RelayEvent =
       readonly attempt: number
       readonly promptTokens: number
       readonly promptSha256: string
+      readonly cachedTokens?: number
     }
   | TokenFrame
   | {
@@ -93,6 +94,7 @@ export class RelayStream {
   #state: State
   #attempt = -1
   #promptTokens = 0
+  #cachedTokens: number | undefined
   #promptSha256: string | null = null
   /** Ids of the accepted tokens: index i is token i of the answer. */
   readonly #tokenIds: number[] = []
@@ -186,6 +188,9 @@ export class RelayStream {
       return this.#breach('a longer prompt than its context holds')
     this.#promptSha256 = event.promptSha256
     this.#promptTokens = event.promptTokens
+    // The first attempt's: what a second one finds after a loss says nothing about the request.
+    if (this.#tokenIds.length === 0 && event.cachedTokens !== undefined)
+      this.#cachedTokens = Math.min(event.cachedTokens, event.promptTokens)
     const budgetMs =
       limits.firstByteBudgetMs + limits.firstBytePerPromptTokenMs * event.promptTokens
     this.#deadlineAt = now + budgetMs
@@ -271,7 +276,11 @@ export class RelayStream {
 
   /** Highest contiguous accepted index + 1: the server's count, never an agent's word. */
   #usage(): TokenUsage {
-    return { promptTokens: this.#promptTokens, completionTokens: this.#tokenIds.length }
+    return {
+      promptTokens: this.#promptTokens,
+      completionTokens: this.#tokenIds.length,
+      ...(this.#cachedTokens !== undefined && { cachedTokens: this.#cachedTokens }),
+    }
   }
 }
 
