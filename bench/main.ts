@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import { join } from 'node:path'
 import { agents } from './agents.ts'
+import { engine } from './engine.ts'
 import { BenchProcess } from './harness/bench-process.ts'
 import { CannotRun, type Benchmark, type Context } from './harness/context.ts'
 import { describeMachine } from './harness/machine.ts'
@@ -12,7 +13,7 @@ import { memory } from './memory.ts'
 import { relay } from './relay.ts'
 import { threads } from './threads.ts'
 
-const benchmarks: readonly Benchmark[] = [relay, agents, memory, threads]
+const benchmarks: readonly Benchmark[] = [relay, agents, memory, threads, engine]
 
 const exitCodes = { usage: 2, notJudged: 3, cannotRun: 4, interrupted: 130 } as const
 let interrupted = false

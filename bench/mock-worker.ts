@@ -57,6 +57,7 @@ function handle(request: WorkerRequest): void {
       return
     }
     case 'embed':
+    case 'ask_statistics':
     case 'measure':
       throw new Error('a mock computes nothing')
   }

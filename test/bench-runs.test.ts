@@ -14,6 +14,11 @@ type Output = {
   }[]
 }
 
+type EngineSample = {
+  streams: Record<string, { gpupool: { tokens: number } }>
+  prompt: { gpupool: { promptTokens: number } }
+}
+
 async function bench(args: readonly string[]) {
   const process_ = Bun.spawn([process.execPath, 'bench/main.ts', ...args, '--json', '--no-pin'], {
     cwd: new URL('..', import.meta.url).pathname,
@@ -75,3 +80,14 @@ test.skipIf(!onLinux)(
     expect(Object.keys(sides).toSorted()).toEqual(['gpupool', 'plain'])
   },
 )
+
+test.skipIf(!onLinux)('bench engine measures the built-in worker', async () => {
+  const sizes = ['--rounds', '1', '--streams', '2', '--tokens', '4', '--prompt', '400']
+  const model = ['--model', 'models/demo/gpupool-demo.gguf']
+  const { text, errors, code } = await bench(['engine', ...sizes, ...model])
+  expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+  const [engine] = (JSON.parse(text) as { benchmarks: { samples: EngineSample[] }[] }).benchmarks
+  const { streams, prompt } = engine?.samples[0] ?? {}
+  expect(streams?.['2']?.gpupool.tokens).toBe(2 * 4)
+  expect(prompt?.gpupool.promptTokens).toBeGreaterThan(100)
+})

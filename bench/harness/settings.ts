@@ -15,6 +15,11 @@ export type Settings = {
   readonly intervalMs: number
   readonly agents: number
   readonly windowS: number
+  /** Tokens of a long prompt, roughly. */
+  readonly prompt: number
+  /** A GGUF file; null: the benchmark writes one. */
+  readonly model: string | null
+  readonly llamaServer: string | null
 }
 
 const numbers = {
@@ -26,10 +31,11 @@ const numbers = {
   interval: { min: 1, max: 1_000 },
   agents: { min: 1, max: 100_000 },
   window: { min: 1, max: 600 },
+  prompt: { min: 1, max: 100_000 },
 } as const
 
 export const settingsHelp = `options
-  --rounds N     rounds (relay 7, agents 3, threads 3)
+  --rounds N     rounds (relay 7, agents 3, threads 3, engine 2)
   --seed N       order of the rounds; printed, so that a run can be repeated
   --json         raw figures of every round on standard output
   --force        judge the figures even if the machine is busy
@@ -43,7 +49,14 @@ export const settingsHelp = `options
 
   agents
     --agents N     connected agents [1000]
-    --window S     seconds of each CPU measurement [10]`
+    --window S     seconds of each CPU measurement [10]
+
+  engine
+    --llama-server PATH  llama.cpp's own server, of the release that node-llama-cpp has inside
+    --model PATH         a GGUF file [random weights]
+    --prompt N           letters of the long prompt: tokens of the random model [4000]
+    --streams N          1, 2, 4, 8, 16 streams at once, up to so many
+    --tokens N           tokens of each answer [64]`
 
 /** @returns the settings, `help`, or what is wrong with the arguments */
 export function parseSettings(
@@ -77,6 +90,9 @@ export function parseSettings(
     intervalMs: number(values.interval, 20),
     agents: number(values.agents, 1_000),
     windowS: number(values.window, 10),
+    prompt: number(values.prompt, 4_000),
+    model: values.model ?? null,
+    llamaServer: values['llama-server'] ?? null,
   }
 }
 
@@ -98,6 +114,9 @@ function parse(args: readonly string[]) {
         interval: { type: 'string' },
         agents: { type: 'string' },
         window: { type: 'string' },
+        prompt: { type: 'string' },
+        model: { type: 'string' },
+        'llama-server': { type: 'string' },
       },
     })
   } catch (error) {

@@ -131,6 +131,8 @@ export const StartedSchema = Type.Object({
   promptTokens: Type.Union([Count, Type.Null()]),
   /** SHA-256 over the prompt's token ids, each as 4 bytes little-endian. */
   promptSha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
+  /** Tokens of the prompt that were still there from an earlier job and are not computed again. */
+  cachedTokens: Type.Optional(Count),
 })
 
 /** The attempt is complete: every token frame of it was sent before. */

@@ -59,6 +59,11 @@ export const ChatJobSchema = Type.Object({
   }),
   /** The time that templates see (`strftime_now`), fixed at admission so that a second attempt renders the same prompt. */
   renderTimeMs: Type.Number({ minimum: 0 }),
+  /**
+   * Whose job it is, opaque to agents: only jobs of one tenant may share what a worker has computed of their prompts.
+   * Absent: shared with nobody.
+   */
+  tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
 })
 export type ChatJob = Static<typeof ChatJobSchema>
 

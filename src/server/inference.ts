@@ -23,7 +23,12 @@ export type EmbedRequest = Omit<InferenceRequest, 'chat'> & {
 }
 
 /** The server's own count, never an agent's word. */
-export type TokenUsage = { readonly promptTokens: number; readonly completionTokens: number }
+export type TokenUsage = {
+  readonly promptTokens: number
+  readonly completionTokens: number
+  /** Prompt tokens that the agent had computed before; absent when no agent said. Informative: nothing is billed by it. */
+  readonly cachedTokens?: number
+}
 
 /** What happens to a request. Exactly one `finished` or `failed` ends it, after its usage is committed. */
 export type InferenceEvent =

@@ -9,6 +9,7 @@ import {
   type Answer,
 } from './engine-harness.ts'
 import type { EngineEvent, StartEngine } from './engine.ts'
+import { describePrefixReuse } from './prefix-conformance.ts'
 
 const story = 'Tell me a short story.'
 const sampled = { temperature: 1, topP: 0.95, seed: 4_242 }
@@ -47,6 +48,7 @@ export function describeEngine(
     if (abilities.tokenIds) {
       describeOwnPrompt(() => session)
       describeContinuing(() => session)
+      describePrefixReuse(() => session, start)
       describeFullContext(start)
     } else describeTextAlone(() => session)
     if (abilities.ownProcess) describeProcess(start)

@@ -58,6 +58,7 @@ export type EngineEvent =
       readonly promptTokens: number | null
       /** Null: an engine that tells no token ids, so its answers cannot be continued. */
       readonly promptSha256: string | null
+      readonly cachedTokens?: number
     }
   /** A token frame or a vector frame, encoded by the worker; it goes to the server untouched, so nobody parses it on the way. */
   | { readonly type: 'token_frame'; readonly bytes: Uint8Array<ArrayBuffer> }

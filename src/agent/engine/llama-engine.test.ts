@@ -2,9 +2,11 @@ import { describe, expect, test } from 'bun:test'
 import { framePayloadBytesMax } from '../worker/frames.ts'
 import { describeEngine } from './engine-conformance.ts'
 import { chatJob, demoModel, EngineSession } from './engine-harness.ts'
+import type { StartEngine } from './engine.ts'
 import {
   createStartLlamaEngine,
   startLlamaEngine,
+  type LlamaEngine,
   workerEnvironment,
   workerInputBytesMax,
 } from './llama-engine.ts'
@@ -126,6 +128,25 @@ test('a job too large for one frame is refused alone; the worker goes on', async
   } finally {
     await session.engine.close()
   }
+})
+
+test('streams at their answers share their batches, and the worker counts them', async () => {
+  const engines: LlamaEngine[] = []
+  const start: StartEngine = (model, onEvent) => {
+    const engine = startLlamaEngine(model, onEvent)
+    engines.push(engine)
+    return engine
+  }
+  const session = new EngineSession(start, demoModel)
+  const story = chatJob('Tell me a short story.')
+  await Promise.all([1, 2, 3, 4].map(() => session.ask(story)))
+  const counts = await engines[0]?.statistics()
+  await session.engine.close()
+  expect(await engines[0]?.statistics()).toBeNull()
+  const { answerTokens = 0, answerTokensIfFull = 0, answerBatches = 0 } = counts ?? {}
+  expect(answerTokens / answerTokensIfFull).toBeGreaterThan(0.95)
+  // A dispatcher that always misses one stream of four has three in a batch.
+  expect(answerTokens / answerBatches).toBeGreaterThan(3.2)
 })
 
 test('a job for a worker that has died is lost without a throw', async () => {

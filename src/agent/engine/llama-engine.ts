@@ -7,6 +7,7 @@ import {
   frameKindToken,
   type Frame,
 } from '../worker/frames.ts'
+import type { BatchStatistics } from '../worker/batch-statistics.ts'
 import {
   decodeWorkerReport,
   type WorkerReport,
@@ -77,13 +78,15 @@ export const sourceEngine: LlamaEngineOptions = {
   },
 }
 
-export const startLlamaEngine: StartEngine = createStartLlamaEngine(sourceEngine)
+export const startLlamaEngine = createStartLlamaEngine(sourceEngine)
 
 /**
  * An engine that is a worker process. Everything that can go wrong with the process is one `died` event, after all it
  * said before; when `close` was called first there is none, since the caller knows.
  */
-export function createStartLlamaEngine(options: LlamaEngineOptions): StartEngine {
+export function createStartLlamaEngine(
+  options: LlamaEngineOptions,
+): (...args: Parameters<StartEngine>) => LlamaEngine {
   return (model, onEvent) => {
     const worker = new LlamaWorker(options, onEvent)
     worker.load(model)
@@ -91,12 +94,17 @@ export function createStartLlamaEngine(options: LlamaEngineOptions): StartEngine
   }
 }
 
+export type LlamaEngine = Engine & {
+  /** What its batches held so far. The model must be loaded. @returns null when the process is gone */
+  statistics(): Promise<BatchStatistics | null>
+}
+
 type Process = Bun.Subprocess<'pipe', 'pipe', 'pipe'>
 
 /** Stream and attempt of a job as one number, exact below 2^48. */
 const jobKey = (stream: number, attempt: number): number => stream * 65_536 + attempt
 
-class LlamaWorker implements Engine {
+class LlamaWorker implements LlamaEngine {
   readonly #onEvent: (event: EngineEvent) => void
   readonly #after: LlamaEngineOptions['after']
   readonly #process: Process | null
@@ -104,6 +112,7 @@ class LlamaWorker implements Engine {
   readonly #gone: Promise<void>
   /** Jobs that may still be heard of. */
   readonly #jobs = new Set<number>()
+  readonly #statisticsAsked: ((statistics: BatchStatistics | null) => void)[] = []
   #queuedBytes = 0
   #closing = false
   /** Why the process was killed by this side, if it was. */
@@ -135,6 +144,16 @@ class LlamaWorker implements Engine {
   cancel(stream: number, attempt: number): void {
     this.#jobs.delete(jobKey(stream, attempt))
     this.#send({ type: 'cancel', stream, attempt })
+  }
+
+  async statistics(): Promise<BatchStatistics | null> {
+    const { promise, resolve } = Promise.withResolvers<BatchStatistics | null>()
+    this.#statisticsAsked.push(resolve)
+    this.#send({ type: 'ask_statistics' })
+    void this.#gone.then(() => {
+      resolve(null)
+    })
+    return promise
   }
 
   async close(): Promise<void> {
@@ -226,6 +245,7 @@ class LlamaWorker implements Engine {
     }
     const report = decodeWorkerReport(frame.payload)
     if (typeof report === 'string') this.#violation = report
+    else if (report.type === 'statistics') this.#statisticsAsked.shift()?.(report.statistics)
     else this.#report(report)
   }
 
@@ -241,7 +261,7 @@ class LlamaWorker implements Engine {
   }
 
   /** Passes on what belongs to a job that was neither cancelled nor ended. */
-  #report(report: WorkerReport): void {
+  #report(report: Exclude<WorkerReport, { type: 'statistics' }>): void {
     if (!('stream' in report)) {
       this.#onEvent(report)
       return

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { BatchItem } from 'node-llama-cpp'
-import { createBatchStrategy, shareBatch, waitRoundsMax } from './batch-strategy.ts'
+import { BatchCounter } from './batch-statistics.ts'
+import { chooseBatch, createBatchStrategy, waitRoundsMax } from './batch-strategy.ts'
 
 const item = (tokens: number): BatchItem => ({
   tokens: Array.from({ length: tokens }, () => 1 as BatchItem['tokens'][number]),
@@ -10,24 +11,41 @@ const item = (tokens: number): BatchItem => ({
 })
 
 describe('a batch', () => {
-  test('holds every one-token item, and shares the rest among the prompts', () => {
-    expect(shareBatch([1, 100, 1, 1000], 202)).toEqual([1, 100, 1, 100])
-    expect(shareBatch([1, 20, 1000], 101)).toEqual([1, 20, 80])
-    expect(shareBatch([600], 512)).toEqual([512])
+  test('holds every answer, or one piece of a prompt, in turns', () => {
+    expect(chooseBatch([1, 256, 1, 100], false)).toEqual([0, 2])
+    expect(chooseBatch([1, 256, 1, 100], true)).toEqual([1])
+    expect(chooseBatch([1, 1], true)).toEqual([0, 1])
+    expect(chooseBatch([256, 100], false)).toEqual([0])
   })
 
-  test('is never larger than allowed and never larger than what waits', () => {
+  test('takes small pieces together', () => {
+    expect(chooseBatch([1, 32, 256, 5], true)).toEqual([1, 3])
+    expect(chooseBatch([256, 32, 5], true)).toEqual([0])
+  })
+
+  test('whoever is queued is in one of the next batches, and answers are in every second one', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 12 }),
-        fc.integer({ min: 12, max: 512 }),
-        (lengths, size) => {
-          const shares = shareBatch(lengths, size)
-          const total = lengths.reduce((sum, length) => sum + length, 0)
-          expect(shares.reduce((sum, share) => sum + share, 0)).toBe(Math.min(size, total))
-          shares.forEach((share, i) => {
-            expect(share).toBeLessThanOrEqual(lengths[i] ?? 0)
-          })
+        fc.array(fc.integer({ min: 1, max: 512 }), { minLength: 1, maxLength: 16 }),
+        lengths => {
+          const left = new Set(lengths.keys())
+          const answers = lengths.flatMap((length, i) => (length === 1 ? [i] : []))
+          let afterAnswers = false
+          for (let round = 0; round < 2 * lengths.length + 1; round++) {
+            // Answers come back at once, a piece leaves.
+            const queued = [...lengths.keys()].filter(i => left.has(i) || answers.includes(i))
+            const chosen: number[] = chooseBatch(
+              queued.map(i => lengths[i] ?? 0),
+              afterAnswers,
+            ).map(at => queued[at] ?? -1)
+            if (queued.length === 0) break
+            const isAnswers: boolean = answers.length > 0 && chosen.includes(answers[0] ?? -1)
+            if (answers.length > 0) expect(isAnswers || afterAnswers).toBe(true)
+            if (isAnswers) expect(chosen).toEqual(answers)
+            for (const i of chosen) left.delete(i)
+            afterAnswers = isAnswers
+          }
+          expect(left.size).toBe(0)
         },
       ),
     )
@@ -35,19 +53,38 @@ describe('a batch', () => {
 })
 
 describe('the strategy', () => {
-  test('waits for all active sequences, but not for ever', () => {
-    const strategy = createBatchStrategy(() => 2)
+  test('waits for all running sequences, but not for ever, and counts who was missing', () => {
+    const counter = new BatchCounter()
+    const strategy = createBatchStrategy(() => 2, counter)
     const items = [item(1)]
     for (let round = 0; round < waitRoundsMax; round++)
       expect(strategy({ items, size: 512 })).toEqual([])
     expect(strategy({ items, size: 512 })).toEqual([{ item: items[0], processAmount: 1 } as never])
     expect(strategy({ items, size: 512 })).toEqual([])
+    expect(counter.statistics).toMatchObject({
+      answerBatches: 1,
+      answerTokens: 1,
+      answerTokensIfFull: 2,
+    })
   })
 
-  test('goes at once when everybody is there', () => {
-    const strategy = createBatchStrategy(() => 2)
-    expect(
-      strategy({ items: [item(1), item(7)], size: 512 }).map(one => one.processAmount),
-    ).toEqual([1, 7])
+  test('goes at once when everybody is there; a prompt is nobody missing', () => {
+    const counter = new BatchCounter()
+    const strategy = createBatchStrategy(() => 3, counter)
+    const amounts = () =>
+      strategy({ items: [item(1), item(7), item(1)], size: 512 }).map(one => one.processAmount)
+    expect([amounts(), amounts()]).toEqual([[1, 1], [7]])
+    expect(counter.statistics).toEqual({
+      answerBatches: 1,
+      answerTokens: 2,
+      answerTokensIfFull: 2,
+      promptBatches: 1,
+      promptTokens: 7,
+    })
+  })
+
+  test('never gives more than a batch holds', () => {
+    const strategy = createBatchStrategy(() => 1, new BatchCounter())
+    expect(strategy({ items: [item(600)], size: 512 })).toMatchObject([{ processAmount: 512 }])
   })
 })

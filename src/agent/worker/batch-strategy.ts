@@ -1,4 +1,6 @@
 import type { CustomBatchingPrioritizationStrategy } from 'node-llama-cpp'
+import type { BatchCounter } from './batch-statistics.ts'
+import { replayPieceTokensMax } from './prefill.ts'
 
 /**
  * Rounds of the dispatcher that may pass without a batch. A round is a few microtasks, and a sequence that was just sampled
@@ -7,51 +9,57 @@ import type { CustomBatchingPrioritizationStrategy } from 'node-llama-cpp'
 export const waitRoundsMax = 16
 
 /**
- * Tokens of one batch: one-token items first, since a stream that waits behind someone else's long prompt stutters;
- * the rest is shared among the prompts, evenly, in order.
+ * Chooses what is computed next: one token of every answer, or one piece of a prompt, in turns, so that a stream waits
+ * for one piece at most between two tokens and a long prompt gets on. They share no batch, because llama.cpp would cut
+ * it: with separate caches it computes as many tokens of each sequence as the shortest has, which is two passes
+ * all the same, and a piece that was cut has other last bits. Pieces take turns as they were queued; those so small
+ * that company does not change them go together.
  * @param lengths tokens that each item has queued
- * @returns tokens to process of each item, in the same order
+ * @param afterAnswers whether the batch before was one of answers
+ * @returns indexes of the items to process
  */
-export function shareBatch(lengths: readonly number[], batchTokens: number): readonly number[] {
-  const shares: number[] = lengths.map(length => (length === 1 ? 1 : 0))
-  let left = batchTokens - shares.reduce((sum, share) => sum + share, 0)
-  let waiting = lengths.flatMap((length, i) => (length > 1 ? [i] : []))
-  while (left > 0 && waiting.length > 0) {
-    const each = Math.max(1, Math.floor(left / waiting.length))
-    for (const i of waiting) {
-      const more = Math.min(each, left, (lengths[i] ?? 0) - (shares[i] ?? 0))
-      shares[i] = (shares[i] ?? 0) + more
-      left -= more
-    }
-    waiting = waiting.filter(i => (shares[i] ?? 0) < (lengths[i] ?? 0))
-  }
-  return shares
+export function chooseBatch(lengths: readonly number[], afterAnswers: boolean): readonly number[] {
+  const answers = lengths.flatMap((length, i) => (length === 1 ? [i] : []))
+  const pieces = lengths.flatMap((length, i) => (length === 1 ? [] : [i]))
+  const [first] = pieces
+  if (first === undefined || (answers.length > 0 && !afterAnswers)) return answers
+  const isSmall = (i: number) => (lengths[i] ?? 0) <= replayPieceTokensMax
+  return isSmall(first) ? pieces.filter(isSmall) : [first]
 }
 
 /**
  * Makes node-llama-cpp batch all running sequences. Its dispatcher (3.22.1) takes what is queued the moment the last
  * token is sampled, and the sequence that was sampled last is never queued by then: with 2, 4 and 8 streams it ran
  * batches of 1, 3 and 7. Giving it nothing for a few rounds makes it look again.
- * @param activeSequences how many sequences are about to queue something
+ * @param runningSequences how many sequences are about to queue something
  */
 export function createBatchStrategy(
-  activeSequences: () => number,
+  runningSequences: () => number,
+  counter: BatchCounter,
 ): CustomBatchingPrioritizationStrategy {
   let waited = 0
+  let afterAnswers = false
   return ({ items, size }) => {
-    if (items.length < activeSequences() && waited < waitRoundsMax) {
+    const running = runningSequences()
+    if (items.length < running && waited < waitRoundsMax) {
       waited++
       return []
     }
     waited = 0
-    const shares = shareBatch(
-      items.map(item => item.tokens.length),
-      size,
-    )
-    // An item without a share must be left out: the library processes at least one token of each that it gets.
-    return items.flatMap((item, i) => {
-      const processAmount = shares[i] ?? 0
-      return processAmount === 0 ? [] : [{ item, processAmount }]
+    const lengths = items.map(item => item.tokens.length)
+    const chosen = chooseBatch(lengths, afterAnswers)
+    afterAnswers = lengths[chosen[0] ?? 0] === 1
+    let left = size
+    const batch = chosen.flatMap(i => {
+      const item = items[i]
+      const processAmount = Math.min(left, lengths[i] ?? 0)
+      left -= processAmount
+      // An item without a share must be left out: the library processes at least one token of each that it gets.
+      return item === undefined || processAmount === 0 ? [] : [{ item, processAmount }]
     })
+    const pieces = lengths.filter(length => length > 1).length
+    if (afterAnswers) counter.answers(size - left, Math.max(items.length, running) - pieces)
+    else counter.prompts(size - left)
+    return batch
   }
 }

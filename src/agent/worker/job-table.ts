@@ -10,23 +10,23 @@ export type JobEntry<Job extends EngineTask = EngineTask> = {
 }
 
 /**
- * Who runs in which slot and who waits, in order of arrival. At most as many jobs run as there are slots; before the
+ * Who runs and who waits, in order of arrival. At most as many jobs run as there are slots; before the
  * model is loaded there are none, and everybody waits.
  */
 export class JobTable {
-  readonly #run: (entry: JobEntry, slot: number) => Promise<void>
-  readonly #freeSlots: number[] = []
+  readonly #run: (entry: JobEntry) => Promise<void>
+  #freeSlots = 0
   readonly #waiting: JobEntry[] = []
   readonly #running = new Set<JobEntry>()
 
-  /** @param run runs a job in a slot; resolves when the slot is free again, and never rejects */
-  constructor(run: (entry: JobEntry, slot: number) => Promise<void>) {
+  /** @param run runs a job in one of the slots; resolves when it is free again, and never rejects */
+  constructor(run: (entry: JobEntry) => Promise<void>) {
     this.#run = run
   }
 
   /** The model is loaded. */
   open(slots: number): void {
-    for (let slot = 0; slot < slots; slot++) this.#freeSlots.push(slot)
+    this.#freeSlots = slots
     this.#startWaiting()
   }
 
@@ -52,15 +52,14 @@ export class JobTable {
   }
 
   #startWaiting(): void {
-    while (this.#waiting.length > 0) {
-      const slot = this.#freeSlots.shift()
-      if (slot === undefined) return
+    while (this.#freeSlots > 0) {
       const entry = this.#waiting.shift()
       if (entry === undefined) return
+      this.#freeSlots--
       this.#running.add(entry)
-      void this.#run(entry, slot).then(() => {
+      void this.#run(entry).then(() => {
         this.#running.delete(entry)
-        this.#freeSlots.push(slot)
+        this.#freeSlots++
         this.#startWaiting()
       })
     }

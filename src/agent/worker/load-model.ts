@@ -5,11 +5,15 @@ import { modelKind } from '../../models/model-kind.ts'
 import { batchTokensMax } from '../../models/serving-need.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineModel } from '../engine/engine.ts'
+import { BatchCounter } from './batch-statistics.ts'
 import { createBatchStrategy } from './batch-strategy.ts'
 import type { Embedder } from './embedder.ts'
+import { EvaluationGate } from './evaluation-gate.ts'
 import { loadEmbedder } from './load-embedder.ts'
 import { openLlama } from './open-llama.ts'
+import { pieceTokensOn } from './prefill.ts'
 import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
+import { Slots } from './slots.ts'
 import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
 import { tokenOf } from './token-of.ts'
 
@@ -23,8 +27,11 @@ export type LoadedModel = {
   readonly buildPrompt: BuildPrompt
   readonly tokenBytes: TokenBytes
   readonly isEndOfTurn: (tokenId: number) => boolean
-  /** Counts the sequences that evaluate right now; see batch-strategy.ts. */
-  readonly activity: { sequences: number }
+  readonly slots: Slots
+  /** Tokens of one piece of a prompt; see prefill.ts. */
+  readonly pieceTokens: number
+  readonly gate: EvaluationGate
+  readonly counter: BatchCounter
 }
 
 /**
@@ -51,7 +58,7 @@ export async function loadModel(
   }
   const engine = await startEngine({ ...options, contextTokens }, onProgress)
   if ('code' in engine) return engine
-  const { model, sequences, activity } = engine
+  const { model, sequences, pieceTokens, gate, counter } = engine
   const buildPrompt = createPromptBuilder(vocabulary, facts.chatTemplate, tokenizerOf(model))
   if (typeof buildPrompt === 'string') return { code: 'unsupported', message: buildPrompt }
   return {
@@ -61,12 +68,17 @@ export async function loadModel(
     buildPrompt,
     tokenBytes: createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true)),
     isEndOfTurn: id => model.isEogToken(tokenOf(id)),
-    activity,
+    slots: new Slots(sequences.length, pieceTokens),
+    pieceTokens,
+    gate,
+    counter,
   }
 }
 
 type GpuLayers = NonNullable<LlamaModelOptions['gpuLayers']>
-type StartedEngine = Pick<LoadedModel, 'sequences' | 'activity'> & { readonly model: LlamaModel }
+type StartedEngine = Pick<LoadedModel, 'sequences' | 'pieceTokens' | 'gate' | 'counter'> & {
+  readonly model: LlamaModel
+}
 
 async function startEngine(
   options: EngineModel,
@@ -75,7 +87,9 @@ async function startEngine(
   const { contextTokens, slots, threads, gpuLayers } = options
   // Imported late, like openLlama's.
   const { InsufficientMemoryError } = await import('node-llama-cpp')
-  const activity = { sequences: 0 }
+  const gate = new EvaluationGate()
+  const counter = new BatchCounter()
+  const batchSize = Math.min(batchTokensMax, contextTokens * slots)
   try {
     const llama = await openLlama(options)
     const open = async (layers: GpuLayers) => {
@@ -89,9 +103,11 @@ async function startEngine(
           contextSize: contextTokens,
           sequences: slots,
           threads,
-          batchSize: Math.min(batchTokensMax, contextTokens * slots),
+          batchSize,
           flashAttention: 'auto',
-          batching: { itemPrioritizationStrategy: createBatchStrategy(() => activity.sequences) },
+          batching: {
+            itemPrioritizationStrategy: createBatchStrategy(() => gate.running, counter),
+          },
         })
         return { model, context }
       } catch (error) {
@@ -109,7 +125,11 @@ async function startEngine(
       },
     )
     const sequences = Array.from({ length: slots }, () => context.getSequence())
-    return { model, sequences, activity }
+    const pieceTokens = Math.min(
+      batchSize,
+      pieceTokensOn(model.gpuLayers > 0 ? 'gpu' : 'processor'),
+    )
+    return { model, sequences, pieceTokens, gate, counter }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     return {

@@ -35,9 +35,9 @@ type ModelState =
   | { readonly state: 'failed'; readonly error: Failure }
 let current: ModelState = { state: 'none' }
 
-const jobs = new JobTable(async (entry, slot) => {
+const jobs = new JobTable(async entry => {
   if (current.state !== 'ready') throw new Error('a job was started without a model')
-  await runTask(current.model, entry, slot, output)
+  await runTask(current.model, entry, output)
 })
 
 /** A report for every twentieth of the way is enough for a progress bar. */
@@ -94,6 +94,11 @@ function handle(request: WorkerRequest): void {
       return
     case 'cancel':
       jobs.cancel(request.stream, request.attempt)
+      return
+    case 'ask_statistics':
+      if (current.state !== 'ready' || current.model.kind !== 'chat')
+        throw new Error('only a worker with a chat model has statistics')
+      output.say({ type: 'statistics', statistics: current.model.counter.statistics })
       return
     case 'measure':
       if (current.state !== 'none') throw new Error('a worker that has a model measures nothing')

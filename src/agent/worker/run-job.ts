@@ -5,34 +5,25 @@ import type { Failure } from '../../protocol/errors.ts'
 import type { EngineJob } from '../engine/engine.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import type { JobEntry } from './job-table.ts'
-import { batchTokensMax } from '../../models/serving-need.ts'
 import type { LoadedModel } from './load-model.ts'
+import { PromptCache } from './prompt-cache.ts'
+import { prefillPieces } from './prefill.ts'
 import type { Prompt } from './prompt.ts'
 import { tokenOf } from './token-of.ts'
 import { tokenSeed } from './token-seed.ts'
 import type { WorkerOutput } from './worker-output.ts'
 
-/**
- * A continuation computes the answer's earlier tokens in pieces of at most so many. They were computed one by one the
- * first time; larger batches use other kernels, whose last bits differ: with pieces of 64 and more, 51 of 843
- * continuations went another way, with 32 none did.
- */
-export const replayPieceTokensMax = 32
-
-/** Runs one job to its end in one slot and reports it. Never rejects: what goes wrong is the job's `failed`. */
+/** Runs one job to its end and reports it. Never rejects: what goes wrong is the job's `failed`. */
 export async function runJob(
   model: LoadedModel,
   entry: JobEntry<EngineJob>,
-  slot: number,
   output: WorkerOutput,
 ): Promise<void> {
   const { job } = entry
   const { stream, attempt } = job
-  const sequence = model.sequences[slot]
-  if (sequence === undefined) throw new Error(`there is no slot ${slot}`)
   let result: JobResult | Failure | null
   try {
-    result = await answer(model, entry, sequence, output)
+    result = await answer(model, entry, output)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     result = { code: 'internal', message: `the engine failed: ${reason.slice(0, 500)}` }
@@ -51,14 +42,36 @@ type JobResult = { readonly reason: FinishReason; readonly tokens: number }
 async function answer(
   model: LoadedModel,
   entry: JobEntry<EngineJob>,
-  sequence: LlamaContextSequence,
+  output: WorkerOutput,
+): Promise<JobResult | Failure | null> {
+  const prompt = model.buildPrompt(entry.job.chat)
+  if ('code' in prompt) return prompt
+  const refusal = refusalOf(model, entry.job, prompt)
+  if (refusal !== null) return refusal
+  const tenant = entry.job.chat.tenant ?? null
+  const { slot, cachedTokens } = model.slots.take(tenant, prompt.tokenIds)
+  const cache = new PromptCache(model, slot)
+  // After an engine's failure nobody knows what the slot holds.
+  let held: readonly number[] = []
+  try {
+    await cache.keep(cachedTokens)
+    const result = await answerIn(model, entry, cache, prompt, output)
+    held = prompt.tokenIds.slice(0, cache.tokens)
+    return result
+  } finally {
+    model.slots.release(slot, tenant, held)
+  }
+}
+
+async function answerIn(
+  model: LoadedModel,
+  entry: JobEntry<EngineJob>,
+  cache: PromptCache,
+  prompt: Prompt,
   output: WorkerOutput,
 ): Promise<JobResult | Failure | null> {
   const { job } = entry
-  const prompt = model.buildPrompt(job.chat)
-  if ('code' in prompt) return prompt
-  const refusal = refusalOf(model, job, prompt)
-  if (refusal !== null) return refusal
+  if (entry.cancelled) return null
   const { stream, attempt, continuation } = job
   output.say({
     type: 'started',
@@ -66,6 +79,7 @@ async function answer(
     attempt,
     promptTokens: prompt.tokenIds.length,
     promptSha256: prompt.sha256,
+    cachedTokens: cache.tokens,
   })
   const writer = createWriter(model, job, prompt, output)
   const finishReason = (): FinishReason | null => {
@@ -83,7 +97,7 @@ async function answer(
     return { code: 'internal', message: 'the continuation does not fit what was delivered' }
   if (!isComplete()) {
     const replayed = continuation?.tokenIds ?? []
-    const done = await generate(model, entry, sequence, { prompt, replayed, writer, isComplete })
+    const done = await generate(model, entry, cache, { prompt, replayed, writer, isComplete })
     if (!done) return null
     writer.finish()
   }
@@ -149,20 +163,26 @@ type Generation = {
 async function generate(
   model: LoadedModel,
   entry: JobEntry<EngineJob>,
-  sequence: LlamaContextSequence,
+  cache: PromptCache,
   { prompt, replayed, writer, isComplete }: Generation,
 ): Promise<boolean> {
-  model.activity.sequences++
+  const { gate } = model
+  const { sequence } = cache
+  gate.enter()
   try {
-    await sequence.clearHistory()
-    const pieces = prefillPieces(prompt.tokenIds, replayed)
+    const rest = prompt.tokenIds.slice(cache.tokens)
+    const pieces = prefillPieces(rest, replayed, model.pieceTokens)
     let next = pieces.pop() ?? []
     for (const piece of pieces) {
       if (entry.cancelled) return false
+      await gate.pass()
       await sequence.evaluateWithoutGeneratingNewTokens(piece.map(tokenOf), neverShift)
+      cache.computed(piece.length)
     }
     while (!entry.cancelled) {
+      await gate.pass()
       const tokenId = await sampleNext(sequence, next, entry.job.chat.sampling, writer.tokens)
+      cache.computed(next.length)
       if (entry.cancelled) return false
       writer.accept(tokenId)
       if (isComplete()) return true
@@ -170,30 +190,8 @@ async function generate(
     }
     return false
   } finally {
-    model.activity.sequences--
+    gate.leave()
   }
-}
-
-/**
- * Cuts what has to be computed before sampling. The prompt is cut as in a first attempt, and the last token before the
- * sample stands alone as it did there, so that a continuation computes what the undisturbed run computed: of 794
- * continuations none went another way; with the prompt in pieces of 32 as well, 210 did.
- * @returns pieces in order; the token behind the last one is to be sampled
- */
-export function prefillPieces(prompt: readonly number[], replayed: readonly number[]): number[][] {
-  const last = replayed.at(-1)
-  return [
-    ...piecesOf(prompt, batchTokensMax),
-    ...piecesOf(replayed.slice(0, -1), replayPieceTokensMax),
-    ...(last === undefined ? [] : [[last]]),
-  ]
-}
-
-function piecesOf(tokenIds: readonly number[], piecesTokensMax: number): number[][] {
-  const pieces: number[][] = []
-  for (let at = 0; at < tokenIds.length; at += piecesTokensMax)
-    pieces.push(tokenIds.slice(at, at + piecesTokensMax))
-  return pieces
 }
 
 /** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */

@@ -10,10 +10,9 @@ import type { WorkerOutput } from './worker-output.ts'
 export async function runTask(
   model: LoadedModel | Embedder,
   entry: JobEntry,
-  slot: number,
   output: WorkerOutput,
 ): Promise<void> {
-  if (model.kind === 'chat' && isChat(entry)) await runJob(model, entry, slot, output)
+  if (model.kind === 'chat' && isChat(entry)) await runJob(model, entry, output)
   else if (model.kind !== 'chat' && isEmbed(entry)) await runEmbedJob(model, entry, output)
   else {
     const { stream, attempt } = entry.job

@@ -5,6 +5,7 @@ import { ChatJobSchema, ContinuationSchema } from '../../protocol/chat-job.ts'
 import { EmbedJobSchema } from '../../protocol/embed-job.ts'
 import { knownFailure, WireFailureSchema } from '../../protocol/errors.ts'
 import type { EngineEvent } from '../engine/engine.ts'
+import { BatchStatisticsSchema, type BatchStatistics } from './batch-statistics.ts'
 import { MeasureRequestSchema } from './measure-message.ts'
 
 const Stream = Type.Integer({ minimum: 0, maximum: 4_294_967_295 })
@@ -36,11 +37,12 @@ export const WorkerRequestSchema = Type.Union([
     embed: EmbedJobSchema,
   }),
   Type.Object({ type: Type.Literal('cancel'), stream: Stream, attempt: Attempt }),
+  Type.Object({ type: Type.Literal('ask_statistics') }),
   MeasureRequestSchema,
 ])
 export type WorkerRequest = Static<typeof WorkerRequestSchema>
 
-/** What the worker says in JSON: the events of `EngineEvent`, except those the agent itself makes. */
+/** What the worker says in JSON: the events of `EngineEvent`, except those the agent itself makes, and statistics. */
 const WorkerReportSchema = Type.Union([
   Type.Object({
     type: Type.Literal('loading'),
@@ -53,11 +55,14 @@ const WorkerReportSchema = Type.Union([
     loadMs: Type.Number({ minimum: 0 }),
   }),
   Type.Object({ type: Type.Literal('load_failed'), error: WireFailureSchema }),
+  Type.Object({ type: Type.Literal('statistics'), statistics: BatchStatisticsSchema }),
   StartedSchema,
   FinishedSchema,
   FailedSchema,
 ])
-export type WorkerReport = Exclude<EngineEvent, { type: 'token_frame' | 'died' }>
+export type WorkerReport =
+  | Exclude<EngineEvent, { type: 'token_frame' | 'died' }>
+  | { readonly type: 'statistics'; readonly statistics: BatchStatistics }
 
 const requestCheck = Compile(WorkerRequestSchema)
 const reportCheck = Compile(WorkerReportSchema)

@@ -67,6 +67,11 @@ const Answer = t.Object({
     prompt_tokens: integer(),
     completion_tokens: integer(),
     total_tokens: integer(),
+    prompt_tokens_details: t.Optional(
+      t.Object({
+        cached_tokens: integer({ description: 'Computed before, for an earlier request' }),
+      }),
+    ),
   }),
 })
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Clock } from '../../clock.ts'
 import { newJobId } from '../../protocol/ids.ts'
@@ -11,6 +12,7 @@ import { chatBodyBytesMax, parseChatRequest } from './chat-request.ts'
 import { streamChat } from './chat-stream.ts'
 import { readJson } from './read-json.ts'
 import type { RequestLog } from './request-log.ts'
+import { createTenantTag } from './tenant-tag.ts'
 import type { StartTimer } from './timer.ts'
 
 /**
@@ -25,8 +27,9 @@ export const chatRoutes = (deps: {
   readonly clock: Clock
   readonly startTimer: StartTimer
   readonly requestLog: RequestLog
-}) =>
-  new Elysia({ name: 'chat' }).use(requireScope(deps.keys)).post(
+}) => {
+  const tenantTag = createTenantTag(randomBytes(32))
+  return new Elysia({ name: 'chat' }).use(requireScope(deps.keys)).post(
     '/v1/chat/completions',
     async ({ request, server, caller }) => {
       const jobId = newJobId()
@@ -34,7 +37,8 @@ export const chatRoutes = (deps: {
       const body = await readJson(request, chatBodyBytesMax)
       const parsed = isFailure(body) ? body : parseChatRequest(body.json, receivedAt, randomSeed)
       if (isFailure(parsed)) return errorResponse(parsed, { 'x-request-id': jobId })
-      const { model, stream, includeUsage, chat } = parsed
+      const { model, stream, includeUsage } = parsed
+      const chat = { ...parsed.chat, tenant: tenantTag(caller.keyId) }
       deps.requestLog.loggedAtItsEnd(request)
       // Without this Bun drops a connection on which nothing was written for a while: a long prompt, a full queue.
       server?.timeout(request, stream ? streamIdleTimeoutS : 0)
@@ -46,5 +50,6 @@ export const chatRoutes = (deps: {
     },
     { scope: 'infer', parse: 'none', detail: chatDescription },
   )
+}
 
 const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0

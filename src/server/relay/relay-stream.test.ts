@@ -22,8 +22,8 @@ const leased = (agent: string) => ({
   ready: true,
   contextTokens: 1024,
 })
-const started = (attempt: number, sha = promptSha256): RelayEvent => ({
-  type: 'started',
+const started = (attempt: number, sha = promptSha256) => ({
+  type: 'started' as const,
   attempt,
   promptTokens: 12,
   promptSha256: sha,
@@ -61,6 +61,19 @@ class Story {
       .join('')
   }
 }
+
+test("cached tokens are the first attempt's word, and never more than the prompt", () => {
+  const story = new Story()
+  story.say(leased('a'), { ...started(0), cachedTokens: 400 }, token(0, 0, 'Hi'))
+  story.say(failed(0, 'worker_died'), leased('b'), { ...started(1), cachedTokens: 0 })
+  expect(story.say({ type: 'finished', attempt: 1, reason: 'stop', tokens: 1 })).toEqual([
+    {
+      type: 'finish',
+      reason: 'stop',
+      usage: { promptTokens: 12, completionTokens: 1, cachedTokens: 12 },
+    },
+  ])
+})
 
 test('a whole answer: assigned, delivered in order, finished with the usage that was counted here', () => {
   const story = new Story()

@@ -34,6 +34,7 @@ export type RelayEvent =
       readonly attempt: number
       readonly promptTokens: number | null
       readonly promptSha256: string | null
+      readonly cachedTokens?: number
     }
   | TokenFrame
   | VectorFrame
@@ -100,6 +101,7 @@ export class RelayStream {
   #state: State
   #attempt = -1
   #promptTokens = 0
+  #cachedTokens: number | undefined
   #promptSha256: string | null = null
   /** Ids of the accepted tokens: index i is token i of the answer. */
   readonly #tokenIds: number[] = []
@@ -201,6 +203,9 @@ export class RelayStream {
     if (promptTokens > this.#state.contextTokens)
       return this.#breach('a longer prompt than its context holds')
     this.#promptSha256 = promptSha256
+    // The first attempt's: what a second one finds after a loss says nothing about the request.
+    if (this.#tokens === 0 && event.cachedTokens !== undefined)
+      this.#cachedTokens = Math.min(event.cachedTokens, promptTokens)
     this.#begin(promptTokens, now)
     return nothing
   }
@@ -315,7 +320,11 @@ export class RelayStream {
 
   /** Highest contiguous accepted index + 1: the server's count, never an agent's word. */
   #usage(): TokenUsage {
-    return { promptTokens: this.#promptTokens, completionTokens: this.#tokens }
+    return {
+      promptTokens: this.#promptTokens,
+      completionTokens: this.#tokens,
+      ...(this.#cachedTokens !== undefined && { cachedTokens: this.#cachedTokens }),
+    }
   }
 }
 
