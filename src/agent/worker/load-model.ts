@@ -10,6 +10,7 @@ import type { Embedder } from './embedder.ts'
 import { loadEmbedder } from './load-embedder.ts'
 import { openLlama } from './open-llama.ts'
 import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
+import { loadSampling, type CreateSampler } from './sampler.ts'
 import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
 import { tokenOf } from './token-of.ts'
 
@@ -23,6 +24,7 @@ export type LoadedModel = {
   readonly buildPrompt: BuildPrompt
   readonly tokenBytes: TokenBytes
   readonly isEndOfTurn: (tokenId: number) => boolean
+  readonly createSampler: CreateSampler
   /** Counts the sequences that evaluate right now; see batch-strategy.ts. */
   readonly activity: { sequences: number }
 }
@@ -61,6 +63,7 @@ export async function loadModel(
     buildPrompt,
     tokenBytes: createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true)),
     isEndOfTurn: id => model.isEogToken(tokenOf(id)),
+    createSampler: await loadSampling(model, vocabulary.tokens.length),
     activity,
   }
 }

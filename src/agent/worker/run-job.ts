@@ -1,5 +1,4 @@
 import type { LlamaContextSequence } from 'node-llama-cpp'
-import type { Sampling } from '../../protocol/chat-job.ts'
 import type { FinishReason } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineJob } from '../engine/engine.ts'
@@ -8,8 +7,8 @@ import type { JobEntry } from './job-table.ts'
 import { batchTokensMax } from '../../models/serving-need.ts'
 import type { LoadedModel } from './load-model.ts'
 import type { Prompt } from './prompt.ts'
+import { neverShift, type Sampler } from './sampler.ts'
 import { tokenOf } from './token-of.ts'
-import { tokenSeed } from './token-seed.ts'
 import type { WorkerOutput } from './worker-output.ts'
 
 /**
@@ -60,6 +59,9 @@ async function answer(
   const refusal = refusalOf(model, job, prompt)
   if (refusal !== null) return refusal
   const { stream, attempt, continuation } = job
+  const replayed = continuation?.tokenIds ?? []
+  const sampler = model.createSampler(job.chat, replayed)
+  if ('code' in sampler) return sampler
   output.say({
     type: 'started',
     stream,
@@ -82,8 +84,8 @@ async function answer(
   )
     return { code: 'internal', message: 'the continuation does not fit what was delivered' }
   if (!isComplete()) {
-    const replayed = continuation?.tokenIds ?? []
-    const done = await generate(model, entry, sequence, { prompt, replayed, writer, isComplete })
+    const generation = { prompt, replayed, sampler, writer, isComplete }
+    const done = await generate(model, entry, sequence, generation)
     if (!done) return null
     writer.finish()
   }
@@ -141,6 +143,7 @@ function createWriter(
 type Generation = {
   readonly prompt: Prompt
   readonly replayed: readonly number[]
+  readonly sampler: Sampler
   readonly writer: AnswerWriter
   readonly isComplete: () => boolean
 }
@@ -150,7 +153,7 @@ async function generate(
   model: LoadedModel,
   entry: JobEntry<EngineJob>,
   sequence: LlamaContextSequence,
-  { prompt, replayed, writer, isComplete }: Generation,
+  { prompt, replayed, sampler, writer, isComplete }: Generation,
 ): Promise<boolean> {
   model.activity.sequences++
   try {
@@ -162,7 +165,7 @@ async function generate(
       await sequence.evaluateWithoutGeneratingNewTokens(piece.map(tokenOf), neverShift)
     }
     while (!entry.cancelled) {
-      const tokenId = await sampleNext(sequence, next, entry.job.chat.sampling, writer.tokens)
+      const tokenId = await sampler.next(sequence, next)
       if (entry.cancelled) return false
       writer.accept(tokenId)
       if (isComplete()) return true
@@ -194,38 +197,4 @@ function piecesOf(tokenIds: readonly number[], piecesTokensMax: number): number[
   for (let at = 0; at < tokenIds.length; at += piecesTokensMax)
     pieces.push(tokenIds.slice(at, at + piecesTokensMax))
   return pieces
-}
-
-/** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */
-const neverShift = {
-  contextShift: {
-    strategy: (): never => {
-      throw new Error('the context overflowed')
-    },
-  },
-}
-
-/**
- * Computes the given tokens and samples the next one. Every option of the sampler is named: left out, the library
- * would take the 40 best (top_k), 95 % of the mass (top_p) and the clock (seed).
- */
-async function sampleNext(
-  sequence: LlamaContextSequence,
-  tokenIds: readonly number[],
-  sampling: Sampling,
-  index: number,
-): Promise<number> {
-  const iterator = sequence.evaluate(tokenIds.map(tokenOf), {
-    ...neverShift,
-    temperature: sampling.temperature,
-    topP: sampling.topP,
-    topK: 0,
-    minP: 0,
-    seed: tokenSeed(sampling.seed, index),
-    yieldEogToken: true,
-  })
-  const { value } = await iterator.next()
-  await iterator.return()
-  if (value === undefined) throw new Error('no token came')
-  return value
 }

@@ -94,6 +94,32 @@ describe('a request', () => {
     expect(parsed({ max_tokens: 1e12 }).chat.maxTokens).toBe(limits.outputTokensMax)
   })
 
+  test('may say how tokens are drawn', () => {
+    const body = {
+      top_k: 40,
+      min_p: 0.05,
+      frequency_penalty: -0.5,
+      presence_penalty: 2,
+      repetition_penalty: 1.1,
+      logit_bias: { 5: -100, 7: 1.5 },
+    }
+    expect(parsed(body).chat.sampling).toEqual({
+      temperature: 1,
+      topP: 1,
+      seed: 42,
+      topK: 40,
+      minP: 0.05,
+      frequencyPenalty: -0.5,
+      presencePenalty: 2,
+      repetitionPenalty: 1.1,
+      logitBias: [
+        { tokenId: 5, bias: -100 },
+        { tokenId: 7, bias: 1.5 },
+      ],
+    })
+    expect(parsed({ repeat_penalty: 1.3 }).chat.sampling.repetitionPenalty).toBe(1.3)
+  })
+
   test('may have a stop string or several', () => {
     expect(parsed({ stop: 'x' }).chat.stop).toEqual(['x'])
     expect(parsed({ stop: ['x', '\n\n'] }).chat.stop).toEqual(['x', '\n\n'])
@@ -154,6 +180,23 @@ describe('a wrong request is refused with the field that is wrong:', () => {
     ['a warm temperature', { temperature: 2.1 }, 'temperature'],
     ['a text as temperature', { temperature: '1' }, 'temperature'],
     ['a negative top_p', { top_p: -0.1 }, 'top_p'],
+    ['a top_k below -1', { top_k: -2 }, 'top_k'],
+    ['half a candidate', { top_k: 1.5 }, 'top_k'],
+    ['a min_p above 1', { min_p: 1.1 }, 'min_p'],
+    ['a large presence_penalty', { presence_penalty: 2.1 }, 'presence_penalty'],
+    ['a text as frequency_penalty', { frequency_penalty: '1' }, 'frequency_penalty'],
+    ['no repetition_penalty', { repetition_penalty: 0 }, 'repetition_penalty'],
+    ['a large repeat_penalty', { repeat_penalty: 11 }, 'repeat_penalty'],
+    ['a list as logit_bias', { logit_bias: [1] }, 'logit_bias'],
+    ['a word in logit_bias', { logit_bias: { fox: 1 } }, 'logit_bias'],
+    ['a large bias', { logit_bias: { 5: 101 } }, 'logit_bias.5'],
+    [
+      'too many biases',
+      {
+        logit_bias: Object.fromEntries(Array.from({ length: limits.logitBiasesMax + 1 }).entries()),
+      },
+      'logit_bias',
+    ],
     ['no tokens', { max_tokens: 0 }, 'max_tokens'],
     ['half a token', { max_completion_tokens: 1.5 }, 'max_completion_tokens'],
     ['five stop strings', { stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop'],
@@ -214,9 +257,6 @@ describe('what would change the answer and cannot be honoured is refused and not
     ['spoken answers', { modalities: ['text', 'audio'] }, 'modalities'],
     ['functions', { functions: [] }, 'functions'],
     ['the role function', messages({ role: 'function', content: 'x' }), 'messages[0].role'],
-    ['logit_bias', { logit_bias: { 5: 1 } }, 'logit_bias'],
-    ['presence_penalty', { presence_penalty: 0.5 }, 'presence_penalty'],
-    ['frequency_penalty', { frequency_penalty: -0.5 }, 'frequency_penalty'],
     ['a tool that is no function', { tools: [{ type: 'custom' }] }, 'tools[0].type'],
     [
       'single tool calls',
@@ -236,11 +276,14 @@ describe('what would change the answer and cannot be honoured is refused and not
       response_format: { type: 'text' },
       tool_choice: 'auto',
       modalities: ['text'],
-      logit_bias: {},
+      logit_bias: { 5: 0 },
       presence_penalty: 0,
       frequency_penalty: 0,
+      repetition_penalty: 1,
+      top_k: -1,
+      min_p: 0,
     }
-    expect(parsed(harmless).chat.stop).toEqual([])
+    expect(parsed(harmless).chat).toEqual(parsed().chat)
   })
 })
 
@@ -256,6 +299,10 @@ test('whatever is sent is either refused or a job that agents accept; a refusal 
     'max_tokens',
     'temperature',
     'n',
+    'top_k',
+    'min_p',
+    'repetition_penalty',
+    'logit_bias',
     'stream_options',
     'response_format',
   )

@@ -1,0 +1,23 @@
+import { expect, test } from 'bun:test'
+import type { ChatJob } from './chat-job.ts'
+import { chatNeeds } from './chat-needs.ts'
+
+const chat: ChatJob = {
+  messages: [{ role: 'user', content: 'hi' }],
+  tools: [],
+  sampling: { temperature: 1, topP: 1, seed: 42 },
+  maxTokens: null,
+  stop: [],
+  renderTimeMs: 0,
+}
+
+test('a job as the first version knew it needs nothing', () => {
+  expect(chatNeeds(chat)).toEqual([])
+})
+
+test('any further way of sampling needs an agent that knows it', () => {
+  expect(chatNeeds({ ...chat, sampling: { ...chat.sampling, minP: 0.1 } })).toEqual(['sampling'])
+  expect(chatNeeds({ ...chat, sampling: { ...chat.sampling, logitBias: [] } })).toEqual([
+    'sampling',
+  ])
+})
