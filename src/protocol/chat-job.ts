@@ -63,11 +63,25 @@ export const SamplingSchema = Type.Object({
 })
 export type Sampling = Static<typeof SamplingSchema>
 
+/** What the answer must look like. Needs an agent with the feature `grammar`. */
+export const ConstraintSchema = Type.Object({
+  /**
+   * GBNF (llama.cpp's grammars/README.md): the answer is what its rule `root` allows. Where the prompt ends inside the
+   * model's reasoning, that comes first and is free.
+   */
+  grammar: Type.String({ minLength: 1, maxLength: limits.grammarBytesMax }),
+  /** The fields of the request that say the same, for engines that are asked by OpenAI's API. */
+  asked: Type.Record(Type.String({ maxLength: 64 }), Type.Unknown()),
+})
+export type Constraint = Static<typeof ConstraintSchema>
+
 /** One chat completion as the worker gets it. Self-contained: any agent can run it, now or after another one failed. */
 export const ChatJobSchema = Type.Object({
   messages: Type.Array(ChatMessageSchema, { minItems: 1, maxItems: limits.messagesPerRequestMax }),
   tools: Type.Array(ToolSchema, { maxItems: limits.toolsPerRequestMax }),
   sampling: SamplingSchema,
+  /** Absent: any text. */
+  constraint: Type.Optional(ConstraintSchema),
   /** Null: until the model stops or the context is full. */
   maxTokens: Type.Union([
     Type.Integer({ minimum: 1, maximum: limits.outputTokensMax }),

@@ -15,6 +15,11 @@ test('a job as the first version knew it needs nothing', () => {
   expect(chatNeeds(chat)).toEqual([])
 })
 
+test('an answer of a given form needs an agent that can hold it to one', () => {
+  const constraint = { grammar: 'root ::= "x"', asked: {} }
+  expect(chatNeeds({ ...chat, constraint })).toEqual(['grammar'])
+})
+
 test('any further way of sampling needs an agent that knows it', () => {
   expect(chatNeeds({ ...chat, sampling: { ...chat.sampling, minP: 0.1 } })).toEqual(['sampling'])
   expect(chatNeeds({ ...chat, sampling: { ...chat.sampling, logitBias: [] } })).toEqual([

@@ -5,5 +5,9 @@ import type { ProtocolFeature } from './version.ts'
 const baseSampling: ReadonlySet<string> = new Set<keyof Sampling>(['temperature', 'topP', 'seed'])
 
 /** What an agent must have listed to run this job; one that has not would ignore what it does not know. */
-export const chatNeeds = ({ sampling }: ChatJob): readonly ProtocolFeature[] =>
-  Object.keys(sampling).every(field => baseSampling.has(field)) ? [] : ['sampling']
+export function chatNeeds({ sampling, constraint }: ChatJob): readonly ProtocolFeature[] {
+  const needs: ProtocolFeature[] = []
+  if (Object.keys(sampling).some(field => !baseSampling.has(field))) needs.push('sampling')
+  if (constraint !== undefined) needs.push('grammar')
+  return needs
+}

@@ -22,6 +22,7 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  *   embeddings the server's message `assign_embed` with texts to embed, answered by vector frames (vector-frame.ts)
  *   rerank     the same with documents to rate for a query
  *   sampling   a chat job's optional sampling fields: top_k, min_p, penalties, biases (chat-job.ts)
+ *   grammar    a chat job's `constraint`: the answer follows a grammar
  */
 export const protocolFeatures = [
   'inventory',
@@ -30,6 +31,7 @@ export const protocolFeatures = [
   'embeddings',
   'rerank',
   'sampling',
+  'grammar',
 ] as const
 export type ProtocolFeature = (typeof protocolFeatures)[number]
 

@@ -212,7 +212,7 @@ export class Scheduler {
           this.#act(jobId, job, spareInstanceId, placement)
         }
         // Whoever may go anywhere and must wait stands for all behind it; one that may not does not block them.
-        else if (job.banned.size === 0) break
+        else if (job.banned.size === 0 && job.needs.length === 0) break
       }
   }
 

@@ -7,7 +7,7 @@ import type { ChatJob, ChatMessage, Sampling, Tool } from '../../protocol/chat-j
  * @param engine as `readModels` names it
  */
 export const completionRequest = (modelId: string, engine: string, chat: ChatJob): object => {
-  const { messages, tools, sampling, maxTokens, stop } = chat
+  const { messages, tools, sampling, constraint, maxTokens, stop } = chat
   return {
     model: modelId,
     messages: messages.map(messageOf),
@@ -22,6 +22,7 @@ export const completionRequest = (modelId: string, engine: string, chat: ChatJob
     },
     ...(engine === 'llama-server' && { timings_per_token: true }),
     ...(tools.length > 0 && { tools: tools.map(toolOf) }),
+    ...constraint?.asked,
     ...(stop.length > 0 && { stop }),
     // The older name: every engine knows it, and some know only that.
     ...(maxTokens !== null && { max_tokens: maxTokens }),

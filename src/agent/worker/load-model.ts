@@ -56,14 +56,15 @@ export async function loadModel(
   const { model, sequences, activity } = engine
   const buildPrompt = createPromptBuilder(vocabulary, facts.chatTemplate, tokenizerOf(model))
   if (typeof buildPrompt === 'string') return { code: 'unsupported', message: buildPrompt }
+  const tokenBytes = createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true))
   return {
     kind,
     contextTokens,
     sequences,
     buildPrompt,
-    tokenBytes: createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true)),
+    tokenBytes,
     isEndOfTurn: id => model.isEogToken(tokenOf(id)),
-    createSampler: await loadSampling(model, vocabulary.tokens.length),
+    createSampler: await loadSampling(model, vocabulary.tokens.length, tokenBytes),
     activity,
   }
 }

@@ -60,7 +60,10 @@ async function answer(
   if (refusal !== null) return refusal
   const { stream, attempt, continuation } = job
   const replayed = continuation?.tokenIds ?? []
-  const sampler = model.createSampler(job.chat, replayed)
+  const sampler = await model.createSampler(job.chat, {
+    reasoning: prompt.reasoning,
+    replayed,
+  })
   if ('code' in sampler) return sampler
   output.say({
     type: 'started',

@@ -1,6 +1,9 @@
 import type { LlamaContextSequence, LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
 import type { ChatJob, Sampling } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
+import { AnswerGrammar } from './answer-grammar.ts'
+import type { ReducerOptions } from './answer-reducer.ts'
+import type { TokenBytes } from './token-bytes.ts'
 import { tokenOf } from './token-of.ts'
 import { tokenSeed } from './token-seed.ts'
 
@@ -10,11 +13,15 @@ export type Sampler = {
   next(sequence: LlamaContextSequence, tokenIds: readonly number[]): Promise<number>
 }
 
-/**
- * @param replayed the answer's tokens so far, from an earlier attempt
- * @returns a failure when this model cannot be sampled like that
- */
-export type CreateSampler = (chat: ChatJob, replayed: readonly number[]) => Sampler | Failure
+export type Beginning = {
+  /** Whether the prompt ends inside the model's reasoning. */
+  readonly reasoning: ReducerOptions['reasoning']
+  /** The answer's tokens so far, from an earlier attempt. */
+  readonly replayed: readonly number[]
+}
+
+/** @returns a failure when this model cannot be sampled as the job wants it */
+export type CreateSampler = (chat: ChatJob, beginning: Beginning) => Promise<Sampler | Failure>
 
 /** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */
 export const neverShift = {
@@ -29,17 +36,34 @@ export const neverShift = {
 export async function loadSampling(
   model: LlamaModel,
   vocabularyTokens: number,
+  tokenBytes: TokenBytes,
 ): Promise<CreateSampler> {
   // Imported late, like openLlama's.
   const { TokenBias } = await import('node-llama-cpp')
-  return ({ sampling }, replayed) => {
+  const createGrammar = async (text: string, { reasoning, replayed }: Beginning) => {
+    const options = { tokenBytes, afterReasoning: reasoning === 'open' }
+    const grammar = await AnswerGrammar.create(model, text, options)
+    if ('code' in grammar) return grammar
+    for (const tokenId of replayed) if (!grammar.replay(tokenId)) return unfitContinuation
+    return grammar
+  }
+  return async ({ sampling, constraint }, beginning) => {
     const { logitBias = [] } = sampling
     const refusal = biasRefusal(model, vocabularyTokens, logitBias)
     if (refusal !== null) return refusal
     const tokenBias = TokenBias.for(model)
     for (const { tokenId, bias } of logitBias) tokenBias.set(tokenOf(tokenId), { logit: bias })
-    return new AnswerSampler(sampling, replayed, logitBias.length > 0 ? { tokenBias } : {})
+    const grammar =
+      constraint === undefined ? null : await createGrammar(constraint.grammar, beginning)
+    if (grammar !== null && 'code' in grammar) return grammar
+    const fixed = logitBias.length > 0 ? { tokenBias } : {}
+    return new AnswerSampler(sampling, grammar, beginning.replayed, fixed)
   }
+}
+
+const unfitContinuation: Failure = {
+  code: 'internal',
+  message: 'the tokens of the attempt before do not fit the grammar',
 }
 
 function biasRefusal(
@@ -71,11 +95,18 @@ const penaltyWindowTokens = 4_096
 
 class AnswerSampler implements Sampler {
   readonly #sampling: Sampling
+  readonly #grammar: AnswerGrammar | null
   readonly #answer: number[]
   readonly #options: SequenceEvaluateOptions
 
-  constructor(sampling: Sampling, replayed: readonly number[], fixed: SequenceEvaluateOptions) {
+  constructor(
+    sampling: Sampling,
+    grammar: AnswerGrammar | null,
+    replayed: readonly number[],
+    fixed: SequenceEvaluateOptions,
+  ) {
     this.#sampling = sampling
+    this.#grammar = grammar
     this.#answer = [...replayed]
     const { temperature, topP, topK = 0, minP = 0 } = sampling
     // Every option is named: left out, the library would take the 40 best (top_k), 95 % of the mass (top_p).
@@ -86,6 +117,7 @@ class AnswerSampler implements Sampler {
     const iterator = sequence.evaluate(tokenIds.map(tokenOf), {
       ...this.#options,
       ...this.#penalties(),
+      ...this.#grammarState(),
       // Left out, the library would take the clock.
       seed: tokenSeed(this.#sampling.seed, this.#answer.length),
     })
@@ -93,7 +125,13 @@ class AnswerSampler implements Sampler {
     await iterator.return()
     if (value === undefined) throw new Error('no token came')
     this.#answer.push(value)
+    this.#grammar?.drawn(value)
     return value
+  }
+
+  #grammarState(): SequenceEvaluateOptions {
+    const state = this.#grammar?.state
+    return state === undefined ? {} : { grammarEvaluationState: state }
   }
 
   #penalties(): SequenceEvaluateOptions {

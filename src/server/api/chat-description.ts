@@ -49,6 +49,17 @@ const Request = t.Object({
       description: 'Not OpenAI’s; also called repeat_penalty',
     }),
   ),
+  response_format: t.Optional(
+    t.Unknown({
+      description:
+        'type `text`, `json_object`, or `json_schema` with `json_schema: {name, schema, strict}`. The answer follows ' +
+        'the schema by construction. A keyword that cannot be kept (`pattern`, `multipleOf`, `not`, …) is refused; ' +
+        '`oneOf` is taken as `anyOf`; an object whose schema does not allow further properties gets none.',
+    }),
+  ),
+  grammar: t.Optional(
+    t.String({ description: 'Not OpenAI’s: a GBNF grammar, as llama.cpp has it, for the answer' }),
+  ),
   tools: t.Optional(
     t.Array(
       t.Object({
@@ -114,8 +125,7 @@ export const chatDescription = describeRoute({
   description:
     "OpenAI's chat completions: any OpenAI SDK works with this server's `/v1` as its base URL. With `stream: true` " +
     'the answer comes as server-sent events. Fields that nobody here knows are ignored; known ones that cannot be ' +
-    'honoured (`n` above 1, `logprobs`, other `response_format`s, forced tools, images, ' +
-    'audio) are refused with 400.',
+    'honoured (`n` above 1, `logprobs`, forced tools, images, audio) are refused with 400.',
   scope: 'infer',
   body: {
     schema: Request,

@@ -20,6 +20,9 @@ const refused = (change: object) => {
   if (!isFailure(result)) throw new Error('accepted')
   return result
 }
+const schemaFormat = (schema: object) => ({
+  response_format: { type: 'json_schema', json_schema: { name: 'n', strict: true, schema } },
+})
 const messages = (...list: unknown[]) => ({ messages: list })
 
 describe('a request', () => {
@@ -120,6 +123,18 @@ describe('a request', () => {
     expect(parsed({ repeat_penalty: 1.3 }).chat.sampling.repetitionPenalty).toBe(1.3)
   })
 
+  test('may say which form the answer has; engines elsewhere are asked as the client asked', () => {
+    const json = parsed({ response_format: { type: 'json_object' } }).chat.constraint
+    expect(json?.grammar).toContain('root ::=')
+    expect(json?.asked).toEqual({ response_format: { type: 'json_object' } })
+    const format = schemaFormat({ type: 'object', properties: { city: { type: 'string' } } })
+    const byName = parsed(format).chat.constraint
+    expect(byName?.grammar).toContain('city')
+    expect(byName?.asked).toEqual(format)
+    const grammar = 'root ::= "yes" | "no"'
+    expect(parsed({ grammar }).chat.constraint).toEqual({ grammar, asked: { grammar } })
+  })
+
   test('may have a stop string or several', () => {
     expect(parsed({ stop: 'x' }).chat.stop).toEqual(['x'])
     expect(parsed({ stop: ['x', '\n\n'] }).chat.stop).toEqual(['x', '\n\n'])
@@ -197,6 +212,25 @@ describe('a wrong request is refused with the field that is wrong:', () => {
       },
       'logit_bias',
     ],
+    ['an unknown form', { response_format: { type: 'xml' } }, 'response_format.type'],
+    [
+      'a form without schema',
+      { response_format: { type: 'json_schema' } },
+      'response_format.json_schema',
+    ],
+    [
+      'a form without name',
+      { response_format: { type: 'json_schema', json_schema: { schema: {} } } },
+      'response_format.json_schema.name',
+    ],
+    [
+      'a schema that cannot be kept',
+      schemaFormat({ pattern: 'x' }),
+      'response_format.json_schema.schema',
+    ],
+    ['a long grammar', { grammar: 'x'.repeat(70_000) }, 'grammar'],
+    ['a deep grammar', { grammar: `root ::= ${'('.repeat(101)}"x"${')'.repeat(101)}` }, 'grammar'],
+    ['two forms', { grammar: 'root ::= "x"', response_format: { type: 'json_object' } }, 'grammar'],
     ['no tokens', { max_tokens: 0 }, 'max_tokens'],
     ['half a token', { max_completion_tokens: 1.5 }, 'max_completion_tokens'],
     ['five stop strings', { stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop'],
@@ -248,7 +282,6 @@ describe('what would change the answer and cannot be honoured is refused and not
     ['several answers', { n: 2 }, 'n'],
     ['logprobs', { logprobs: true }, 'logprobs'],
     ['top_logprobs', { top_logprobs: 2 }, 'top_logprobs'],
-    ['a JSON answer', { response_format: { type: 'json_object' } }, 'response_format'],
     ['a forced tool', { tool_choice: 'required' }, 'tool_choice'],
     ['a named tool', { tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
     ['an image', user([{ type: 'image_url', image_url: { url: 'x' } }]), 'messages[0].content[0]'],
@@ -305,6 +338,7 @@ test('whatever is sent is either refused or a job that agents accept; a refusal 
     'logit_bias',
     'stream_options',
     'response_format',
+    'grammar',
   )
   fc.assert(
     fc.property(fc.dictionary(field, fc.jsonValue()), fc.boolean(), (fields, whole) => {

@@ -3,6 +3,7 @@ import { isModelName } from '../../models/manifest.ts'
 import type { ChatJob } from '../../protocol/chat-job.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { ApiFailure } from '../http-error.ts'
+import { parseAnswerForm } from './answer-form.ts'
 import { parseMessages } from './chat-messages.ts'
 import { parseSampling } from './chat-sampling.ts'
 import { parseTools } from './chat-tools.ts'
@@ -34,10 +35,12 @@ export function parseChatRequest(
   const model = parseModel(body['model'], read)
   const messages = parseMessages(body['messages'], read)
   const stream = read.boolean(body['stream'], 'stream') ?? false
+  const constraint = parseAnswerForm(body, read)
   const chat: ChatJob = {
     messages: [...messages],
     tools: [...parseTools(body, read)],
     sampling: parseSampling(body, read, randomSeed),
+    ...(constraint !== null && { constraint }),
     maxTokens: parseMaxTokens(body, read),
     stop: parseStop(body['stop'], read),
     renderTimeMs: now,
@@ -97,9 +100,6 @@ function refuseUnsupported(body: JsonObject, read: FieldReader): void {
   if (read.boolean(body['logprobs'], 'logprobs') === true) refuse('logprobs', 'is not supported.')
   if ((read.integer(body['top_logprobs'], 'top_logprobs', 0, 20) ?? 0) > 0)
     refuse('top_logprobs', 'is not supported.')
-  const format = read.object(body['response_format'], 'response_format')
-  if (format !== null && format['type'] !== 'text')
-    refuse('response_format', 'other than {"type": "text"} is not supported.')
   const modalities = read.array(body['modalities'], 'modalities', 8) ?? []
   if (modalities.some(modality => modality !== 'text'))
     refuse('modalities', 'other than text are not supported.')
