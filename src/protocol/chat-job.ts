@@ -70,6 +70,8 @@ export const ConstraintSchema = Type.Object({
    * model's reasoning, that comes first and is free.
    */
   grammar: Type.String({ minLength: 1, maxLength: limits.grammarBytesMax }),
+  /** It allows tool calls and nothing else: only a model whose template knows them can be asked. */
+  toolCalls: Type.Optional(Type.Literal(true)),
   /** The fields of the request that say the same, for engines that are asked by OpenAI's API. */
   asked: Type.Record(Type.String({ maxLength: 64 }), Type.Unknown()),
 })
@@ -79,6 +81,8 @@ export type Constraint = Static<typeof ConstraintSchema>
 export const ChatJobSchema = Type.Object({
   messages: Type.Array(ChatMessageSchema, { minItems: 1, maxItems: limits.messagesPerRequestMax }),
   tools: Type.Array(ToolSchema, { maxItems: limits.toolsPerRequestMax }),
+  /** Absent: as many calls as the model likes; false: its answer ends with the first. Needs the feature `grammar`. */
+  parallelToolCalls: Type.Optional(Type.Literal(false)),
   sampling: SamplingSchema,
   /** Absent: any text. */
   constraint: Type.Optional(ConstraintSchema),

@@ -18,6 +18,7 @@ test('a job as the first version knew it needs nothing', () => {
 test('an answer of a given form needs an agent that can hold it to one', () => {
   const constraint = { grammar: 'root ::= "x"', asked: {} }
   expect(chatNeeds({ ...chat, constraint })).toEqual(['grammar'])
+  expect(chatNeeds({ ...chat, parallelToolCalls: false })).toEqual(['grammar'])
 })
 
 test('any further way of sampling needs an agent that knows it', () => {

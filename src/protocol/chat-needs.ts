@@ -5,9 +5,13 @@ import type { ProtocolFeature } from './version.ts'
 const baseSampling: ReadonlySet<string> = new Set<keyof Sampling>(['temperature', 'topP', 'seed'])
 
 /** What an agent must have listed to run this job; one that has not would ignore what it does not know. */
-export function chatNeeds({ sampling, constraint }: ChatJob): readonly ProtocolFeature[] {
+export function chatNeeds({
+  sampling,
+  constraint,
+  parallelToolCalls,
+}: ChatJob): readonly ProtocolFeature[] {
   const needs: ProtocolFeature[] = []
   if (Object.keys(sampling).some(field => !baseSampling.has(field))) needs.push('sampling')
-  if (constraint !== undefined) needs.push('grammar')
+  if (constraint !== undefined || parallelToolCalls !== undefined) needs.push('grammar')
   return needs
 }

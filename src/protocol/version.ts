@@ -22,7 +22,7 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  *   embeddings the server's message `assign_embed` with texts to embed, answered by vector frames (vector-frame.ts)
  *   rerank     the same with documents to rate for a query
  *   sampling   a chat job's optional sampling fields: top_k, min_p, penalties, biases (chat-job.ts)
- *   grammar    a chat job's `constraint`: the answer follows a grammar
+ *   grammar    a chat job's `constraint` (the answer follows a grammar) and `parallelToolCalls`
  */
 export const protocolFeatures = [
   'inventory',

@@ -42,3 +42,12 @@ test('vLLM gets the repetition penalty under its own name', () => {
   expect(body).toMatchObject({ repetition_penalty: 1.1 })
   expect(body).not.toHaveProperty('repeat_penalty')
 })
+
+test('the form of an answer is asked for in the words of the client', () => {
+  const asked = { response_format: { type: 'json_object' } }
+  const constraint = { grammar: 'root ::= "x"', asked }
+  expect(completionRequest('m', 'other', chatJob('hi', { constraint }))).toMatchObject(asked)
+  expect(
+    completionRequest('m', 'other', chatJob('hi', { parallelToolCalls: false })),
+  ).toMatchObject({ parallel_tool_calls: false })
+})

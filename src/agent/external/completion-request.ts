@@ -22,6 +22,7 @@ export const completionRequest = (modelId: string, engine: string, chat: ChatJob
     },
     ...(engine === 'llama-server' && { timings_per_token: true }),
     ...(tools.length > 0 && { tools: tools.map(toolOf) }),
+    ...(chat.parallelToolCalls === false && { parallel_tool_calls: false }),
     ...constraint?.asked,
     ...(stop.length > 0 && { stop }),
     // The older name: every engine knows it, and some know only that.

@@ -8,6 +8,8 @@ import {
   joinSegments,
 } from '../engine/engine-harness.ts'
 import { startLlamaEngine } from '../engine/llama-engine.ts'
+import { AnswerGrammar } from './answer-grammar.ts'
+import { openLlama } from './open-llama.ts'
 
 let session: EngineSession
 beforeAll(() => {
@@ -32,24 +34,35 @@ test('an answer is what its grammar allows, and ends where that ends', async () 
   expect(answer.text).toMatch(/^\[\{"n":\d{1,4},"word":"[a-z]{2,9}"\}(, ?\{.*\}){3,6}\]$/)
 })
 
-test('one cut behind any token and continued in a fresh worker has the same ids and text', async () => {
-  const chat = job(listing)
-  const uncut = await session.ask(chat)
-  expect(uncut.tokenIds.length).toBeGreaterThan(20)
-  const fresh = new EngineSession(startLlamaEngine, demoModel)
-  try {
-    for (let tokens = 0; tokens <= uncut.tokenIds.length; tokens++) {
-      const rest = await fresh.ask(chat, continuationAt(uncut, tokens))
-      expect([...uncut.tokenIds.slice(0, tokens), ...rest.tokenIds]).toEqual([...uncut.tokenIds])
-      const delivered = uncut.frames
-        .filter(frame => frame.tokenId !== null && frame.index < tokens)
-        .flatMap(frame => frame.segments)
-      expect(joinSegments([...delivered, ...rest.output])).toEqual(uncut.output)
+const calls = `root ::= call ("\\n" call){1,2}
+call ::= "<tool_call>\\n{\\"name\\": \\"f\\", \\"arguments\\": {\\"n\\": " [1-9] [0-9]{2,5} "}}\\n</tool_call>"
+`
+const tools = [{ name: 'f' }]
+
+test.each([
+  ['an answer', job(listing)],
+  ['tool calls', job(calls, { tools })],
+])(
+  '%s cut behind any token and continued in a fresh worker has the same ids and text',
+  async (_, chat) => {
+    const uncut = await session.ask(chat)
+    expect(uncut.tokenIds.length).toBeGreaterThan(20)
+    const fresh = new EngineSession(startLlamaEngine, demoModel)
+    try {
+      for (let tokens = 0; tokens <= uncut.tokenIds.length; tokens++) {
+        const rest = await fresh.ask(chat, continuationAt(uncut, tokens))
+        expect([...uncut.tokenIds.slice(0, tokens), ...rest.tokenIds]).toEqual([...uncut.tokenIds])
+        const delivered = uncut.frames
+          .filter(frame => frame.tokenId !== null && frame.index < tokens)
+          .flatMap(frame => frame.segments)
+        expect(joinSegments([...delivered, ...rest.output])).toEqual(uncut.output)
+      }
+    } finally {
+      await fresh.engine.close()
     }
-  } finally {
-    await fresh.engine.close()
-  }
-}, 60_000)
+  },
+  60_000,
+)
 
 test('a continuation with tokens that the grammar forbids is refused before its first token', async () => {
   const free = await session.ask(chatJob('Tell me a short story.', { maxTokens: 5 }))
@@ -69,4 +82,31 @@ test.each([
   expect(answer.ended).toMatchObject({ type: 'failed', error: { code: 'invalid_request' } })
   expect(answer.frames).toEqual([])
   expect((await session.ask(chatJob('hello'))).text).toBe('Hello! How can I help you?')
+})
+
+test('reasoning that the prompt has opened is free; the grammar begins behind its end', async () => {
+  const llama = await openLlama({ threads: 1, gpuLayers: null })
+  try {
+    const model = await llama.loadModel({ modelPath: demoModel.modelPath })
+    const pieces = ['so', ' </thi', 'nk>', 'never</think>']
+    const options = {
+      tokenBytes: (id: number) => new TextEncoder().encode(pieces[id]),
+      afterReasoning: true,
+    }
+    const grammar = await AnswerGrammar.create(model, 'root ::= " "? "boat"', options)
+    if ('code' in grammar) throw new Error(grammar.message)
+    for (const id of [0, 1]) {
+      grammar.drawn(id)
+      expect(grammar.state).toBeUndefined()
+    }
+    // Replayed tokens end it as well; from here on the grammar decides.
+    expect(grammar.replay(2)).toBe(true)
+    expect(grammar.state).toBeDefined()
+    const [boat = 0] = model.tokenize('boat', false)
+    const [seven = 0] = model.tokenize('7', false)
+    expect(grammar.replay(seven)).toBe(false)
+    expect(grammar.replay(boat)).toBe(true)
+  } finally {
+    await llama.dispose()
+  }
 })

@@ -124,7 +124,7 @@ function createWriter(
   prompt: Prompt,
   output: WorkerOutput,
 ): AnswerWriter {
-  const { stop, tools, sampling } = job.chat
+  const { stop, tools, parallelToolCalls, sampling } = job.chat
   return new AnswerWriter({
     stream: job.stream,
     attempt: job.attempt,
@@ -136,6 +136,7 @@ function createWriter(
     reducer: {
       stop,
       tools: tools.length > 0,
+      singleToolCall: parallelToolCalls === false,
       reasoning: prompt.reasoning,
       // The prompt is mixed in because a client may use one seed for every turn of a chat.
       toolCallSeed: (sampling.seed ^ Number.parseInt(prompt.sha256.slice(0, 8), 16)) >>> 0,

@@ -1,6 +1,8 @@
 import type { Constraint } from '../../protocol/chat-job.ts'
+import type { ToolUse } from './chat-tools.ts'
 import type { FieldReader, JsonObject } from './field-reader.ts'
 import { SchemaGrammar } from './json-schema/schema-grammar.ts'
+import { toolCallsRule } from './tool-call-grammar.ts'
 
 /** Names of schemas are OpenAI's own: they appear nowhere. */
 const schemaNamePattern = /^[a-zA-Z0-9_-]{1,64}$/
@@ -9,29 +11,53 @@ const grammarBytesMax = 64 * 1024
 /** llama.cpp reads brackets by recursion: 20,000 within each other end the process. */
 const grammarNestingMax = 100
 
-/** `response_format`, or `grammar` as llama-server has it. @returns null for an answer of any form */
-export function parseAnswerForm(body: JsonObject, read: FieldReader): Constraint | null {
-  const format = read.object(body['response_format'], 'response_format')
+/**
+ * What the answer must look like: `response_format`, `grammar` as llama-server has it, and calls that `tool_choice` asks
+ * for. A model that may call tools may do so instead of answering in the form.
+ * @returns null for an answer of any form
+ */
+export function parseAnswerForm(
+  body: JsonObject,
+  use: ToolUse,
+  read: FieldReader,
+): Constraint | null {
   const grammar = parseGrammar(body['grammar'], read)
-  const constraint = format === null ? null : parseFormat(format, read)
-  if (grammar !== null && constraint !== null)
-    read.fail('grammar', "'grammar' and 'response_format' cannot be used together.")
-  return constraint ?? grammar
+  const { tools, forced, single, strict } = use
+  const schemas = new SchemaGrammar({ insideToolCall: tools.length > 0 })
+  const format = read.object(body['response_format'], 'response_format')
+  const answer = format === null || forced !== null ? null : parseFormat(format, schemas, read)
+  if (grammar !== null) {
+    for (const [is, param] of [
+      [answer !== null, 'response_format'],
+      [forced !== null, 'tool_choice'],
+    ] as const)
+      if (is) read.fail('grammar', `'grammar' and '${param}' cannot be used together.`)
+    return grammar
+  }
+  if (answer === null && forced === null) return null
+  const callable = forced ?? tools
+  const calls =
+    callable.length > 0 ? toolCallsRule(schemas, { tools: callable, single }, strict) : null
+  if (schemas.rules.problem !== null)
+    read.fail('tools', `Invalid schema: ${schemas.rules.problem}.`)
+  const root = [answer, calls].filter(rule => rule !== null).join(' | ')
+  const asked = forced === null ? { response_format: format } : { tool_choice: body['tool_choice'] }
+  return {
+    grammar: schemas.rules.text(root),
+    ...(forced !== null && { toolCalls: true as const }),
+    asked,
+  }
 }
 
-function parseFormat(format: JsonObject, read: FieldReader): Constraint | null {
-  const asked = { response_format: format }
+/** @returns the rule for the answer; null: any */
+function parseFormat(format: JsonObject, schemas: SchemaGrammar, read: FieldReader): string | null {
   switch (format['type']) {
     case 'text':
       return null
-    case 'json_object': {
-      const schemas = new SchemaGrammar()
-      return { grammar: schemas.rules.text(schemas.json.any('object')), asked }
-    }
-    case 'json_schema': {
-      const grammar = parseJsonSchema(format['json_schema'], read)
-      return grammar === null ? null : { grammar, asked }
-    }
+    case 'json_object':
+      return schemas.json.any('object')
+    case 'json_schema':
+      return parseJsonSchema(format['json_schema'], schemas, read)
     default:
       read.fail(
         'response_format.type',
@@ -41,7 +67,7 @@ function parseFormat(format: JsonObject, read: FieldReader): Constraint | null {
   }
 }
 
-function parseJsonSchema(value: unknown, read: FieldReader): string | null {
+function parseJsonSchema(value: unknown, schemas: SchemaGrammar, read: FieldReader): string | null {
   const param = 'response_format.json_schema'
   const wanted = read.object(value, param)
   if (wanted === null) {
@@ -53,11 +79,10 @@ function parseJsonSchema(value: unknown, read: FieldReader): string | null {
     read.fail(`${param}.name`, `Invalid '${param}.name': letters, digits, _ and - are allowed.`)
   read.boolean(wanted['strict'], `${param}.strict`)
   const schema = read.object(wanted['schema'], `${param}.schema`)
-  const schemas = new SchemaGrammar()
   const root = schemas.document(schema ?? true, 'schema')
   if (schemas.rules.problem !== null)
     read.fail(`${param}.schema`, `Invalid schema: ${schemas.rules.problem}.`)
-  return schemas.rules.text(root)
+  return root
 }
 
 function parseGrammar(value: unknown, read: FieldReader): Constraint | null {

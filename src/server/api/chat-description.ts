@@ -72,7 +72,17 @@ const Request = t.Object({
       }),
     ),
   ),
-  tool_choice: t.Optional(t.Union([t.Literal('auto'), t.Literal('none')])),
+  tool_choice: t.Optional(
+    t.Unknown({
+      description:
+        '`none`, `auto`, `required`, or `{type: "function", function: {name}}`. A forced call has arguments that ' +
+        'follow the function’s `parameters`; where those cannot be kept it is refused with `strict: true`, and ' +
+        'without it the arguments are any object.',
+    }),
+  ),
+  parallel_tool_calls: t.Optional(
+    t.Boolean({ default: true, description: 'false: the answer ends with the first call' }),
+  ),
 })
 
 const Answer = t.Object({
@@ -125,7 +135,7 @@ export const chatDescription = describeRoute({
   description:
     "OpenAI's chat completions: any OpenAI SDK works with this server's `/v1` as its base URL. With `stream: true` " +
     'the answer comes as server-sent events. Fields that nobody here knows are ignored; known ones that cannot be ' +
-    'honoured (`n` above 1, `logprobs`, forced tools, images, audio) are refused with 400.',
+    'honoured (`n` above 1, `logprobs`, images, audio) are refused with 400.',
   scope: 'infer',
   body: {
     schema: Request,

@@ -23,6 +23,7 @@ const refused = (change: object) => {
 const schemaFormat = (schema: object) => ({
   response_format: { type: 'json_schema', json_schema: { name: 'n', strict: true, schema } },
 })
+const toolsOf = (more: object) => [{ type: 'function', function: { name: 'f', ...more } }]
 const messages = (...list: unknown[]) => ({ messages: list })
 
 describe('a request', () => {
@@ -89,6 +90,34 @@ describe('a request', () => {
     const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }]
     expect(parsed({ tools }).chat.tools).toEqual([{ name: 'f', parameters: { type: 'object' } }])
     expect(parsed({ tools, tool_choice: 'none' }).chat.tools).toEqual([])
+  })
+
+  test('may force a call, or allow one call only', () => {
+    const tools = toolsOf({ parameters: { type: 'object', properties: { city: {} } } })
+    const forced = parsed({ tools, tool_choice: 'required' }).chat.constraint
+    expect(forced).toMatchObject({ toolCalls: true, asked: { tool_choice: 'required' } })
+    expect(forced?.grammar).toContain('city')
+    const named = { type: 'function', function: { name: 'f' } }
+    const byName = parsed({ tools, tool_choice: named }).chat
+    expect(byName.constraint?.asked).toEqual({ tool_choice: named })
+    expect(byName.tools.length).toBe(1)
+    expect(parsed({ tools, parallel_tool_calls: false }).chat).toMatchObject({
+      parallelToolCalls: false,
+    })
+    expect(parsed({ tools }).chat).not.toHaveProperty('constraint')
+  })
+
+  test('a forced function that is not strict may have a schema that a grammar cannot keep', () => {
+    const tools = toolsOf({ parameters: { type: 'object', minProperties: 2 } })
+    expect(parsed({ tools, tool_choice: 'required' }).chat.constraint?.toolCalls).toBe(true)
+  })
+
+  test('with tools and a form the model answers in the form or calls', () => {
+    const format = { response_format: { type: 'json_object' } }
+    const { constraint } = parsed({ tools: toolsOf({}), ...format }).chat
+    expect(constraint?.grammar).toContain('<tool_call>')
+    expect(constraint).not.toHaveProperty('toolCalls')
+    expect(constraint?.asked).toEqual(format)
   })
 
   test('may limit its tokens by either name; the newer one wins, and no limit exceeds the protocol’s', () => {
@@ -258,6 +287,31 @@ describe('a wrong request is refused with the field that is wrong:', () => {
       'tools[0].function.parameters',
     ],
     ['a strange tool_choice', { tool_choice: 'maybe' }, 'tool_choice'],
+    ['a forced call without tools', { tool_choice: 'required' }, 'tool_choice'],
+    [
+      'a call of a function that is not there',
+      { tools: toolsOf({}), tool_choice: { type: 'function', function: { name: 'g' } } },
+      'tool_choice.function.name',
+    ],
+    [
+      'a choice without a name',
+      { tools: toolsOf({}), tool_choice: { type: 'function' } },
+      'tool_choice.function',
+    ],
+    ['a text as strict', { tools: toolsOf({ strict: 'yes' }) }, 'tools[0].function.strict'],
+    [
+      'a forced strict function whose schema cannot be kept',
+      {
+        tools: toolsOf({ strict: true, parameters: { type: 'object', minProperties: 2 } }),
+        tool_choice: 'required',
+      },
+      'tools',
+    ],
+    [
+      'a forced call and a grammar',
+      { tools: toolsOf({}), tool_choice: 'required', grammar: 'root ::= "x"' },
+      'grammar',
+    ],
     ['n of zero', { n: 0 }, 'n'],
     ['a text as logprobs', { logprobs: 'yes' }, 'logprobs'],
   ]
@@ -282,8 +336,7 @@ describe('what would change the answer and cannot be honoured is refused and not
     ['several answers', { n: 2 }, 'n'],
     ['logprobs', { logprobs: true }, 'logprobs'],
     ['top_logprobs', { top_logprobs: 2 }, 'top_logprobs'],
-    ['a forced tool', { tool_choice: 'required' }, 'tool_choice'],
-    ['a named tool', { tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
+    ['a choice of tools', { tool_choice: { type: 'allowed_tools' } }, 'tool_choice.type'],
     ['an image', user([{ type: 'image_url', image_url: { url: 'x' } }]), 'messages[0].content[0]'],
     ['Anthropic’s image', user([{ type: 'image', source: {} }]), 'messages[0].content[0]'],
     ['audio', user([{ type: 'input_audio', input_audio: {} }]), 'messages[0].content[0]'],
@@ -291,11 +344,6 @@ describe('what would change the answer and cannot be honoured is refused and not
     ['functions', { functions: [] }, 'functions'],
     ['the role function', messages({ role: 'function', content: 'x' }), 'messages[0].role'],
     ['a tool that is no function', { tools: [{ type: 'custom' }] }, 'tools[0].type'],
-    [
-      'single tool calls',
-      { tools: [{ type: 'function', function: { name: 'f' } }], parallel_tool_calls: false },
-      'parallel_tool_calls',
-    ],
   ]
   test.each(cases)('%s', (_, change, param) => {
     expect(refused(change)).toMatchObject({ code: 'unsupported', param })

@@ -35,10 +35,12 @@ export function parseChatRequest(
   const model = parseModel(body['model'], read)
   const messages = parseMessages(body['messages'], read)
   const stream = read.boolean(body['stream'], 'stream') ?? false
-  const constraint = parseAnswerForm(body, read)
+  const use = parseTools(body, read)
+  const constraint = parseAnswerForm(body, use, read)
   const chat: ChatJob = {
     messages: [...messages],
-    tools: [...parseTools(body, read)],
+    tools: [...use.tools],
+    ...(use.single && { parallelToolCalls: false as const }),
     sampling: parseSampling(body, read, randomSeed),
     ...(constraint !== null && { constraint }),
     maxTokens: parseMaxTokens(body, read),
