@@ -35,20 +35,57 @@ export const ToolSchema = Type.Object({
 })
 export type Tool = Static<typeof ToolSchema>
 
+const TokenId = Type.Integer({ minimum: 0, maximum: 4_294_967_295 })
+
+/** Everything optional is left out where it changes nothing, and needs an agent with the feature `sampling`. */
 export const SamplingSchema = Type.Object({
   /** 0 is greedy. */
   temperature: Type.Number({ minimum: 0, maximum: 2 }),
   topP: Type.Number({ minimum: 0, maximum: 1 }),
   /** Always set (the server draws one when the client does not): token i is sampled with hash(seed, i). */
   seed: Type.Integer({ minimum: 0, maximum: 4_294_967_295 }),
+  /** So many of the likeliest tokens are candidates. */
+  topK: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  /** Candidates have at least this share of the likeliest one's probability. */
+  minP: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  /** Penalties count the answer's own tokens, never the prompt's, so that a continuation counts alike. */
+  frequencyPenalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+  presencePenalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+  /** Divides the logits of tokens that the answer has (multiplies negative ones). */
+  repetitionPenalty: Type.Optional(Type.Number({ minimum: 0.01, maximum: 10 })),
+  /** Added to the logits of these tokens of the model's own vocabulary. */
+  logitBias: Type.Optional(
+    Type.Array(
+      Type.Object({ tokenId: TokenId, bias: Type.Number({ minimum: -100, maximum: 100 }) }),
+      { maxItems: limits.logitBiasesMax },
+    ),
+  ),
 })
 export type Sampling = Static<typeof SamplingSchema>
+
+/** What the answer must look like. Needs an agent with the feature `grammar`. */
+export const ConstraintSchema = Type.Object({
+  /**
+   * GBNF (llama.cpp's grammars/README.md): the answer is what its rule `root` allows. Where the prompt ends inside the
+   * model's reasoning, that comes first and is free.
+   */
+  grammar: Type.String({ minLength: 1, maxLength: limits.grammarBytesMax }),
+  /** It allows tool calls and nothing else: only a model whose template knows them can be asked. */
+  toolCalls: Type.Optional(Type.Literal(true)),
+  /** The fields of the request that say the same, for engines that are asked by OpenAI's API. */
+  asked: Type.Record(Type.String({ maxLength: 64 }), Type.Unknown()),
+})
+export type Constraint = Static<typeof ConstraintSchema>
 
 /** One chat completion as the worker gets it. Self-contained: any agent can run it, now or after another one failed. */
 export const ChatJobSchema = Type.Object({
   messages: Type.Array(ChatMessageSchema, { minItems: 1, maxItems: limits.messagesPerRequestMax }),
   tools: Type.Array(ToolSchema, { maxItems: limits.toolsPerRequestMax }),
+  /** Absent: as many calls as the model likes; false: its answer ends with the first. Needs the feature `grammar`. */
+  parallelToolCalls: Type.Optional(Type.Literal(false)),
   sampling: SamplingSchema,
+  /** Absent: any text. */
+  constraint: Type.Optional(ConstraintSchema),
   /** Null: until the model stops or the context is full. */
   maxTokens: Type.Union([
     Type.Integer({ minimum: 1, maximum: limits.outputTokensMax }),
@@ -69,9 +106,7 @@ export type ChatJob = Static<typeof ChatJobSchema>
 
 /** What a second attempt starts from: the tokens that the first one got accepted by the server. */
 export const ContinuationSchema = Type.Object({
-  tokenIds: Type.Array(Type.Integer({ minimum: 0, maximum: 4_294_967_295 }), {
-    maxItems: limits.outputTokensMax,
-  }),
+  tokenIds: Type.Array(TokenId, { maxItems: limits.outputTokensMax }),
   /** Bytes of segment text (see token-frame.ts) that the client already got for these tokens, all kinds added up. */
   deliveredBytes: Type.Integer({ minimum: 0 }),
   /** Must equal the new attempt's prompt hash, else the attempt fails with `internal` before its first token. */

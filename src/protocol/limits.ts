@@ -42,6 +42,8 @@ export const limits = {
   stopStringsMax: 4,
   stopStringBytesMax: 256,
   outputTokensMax: 1_048_576,
+  logitBiasesMax: 1_024,
+  grammarBytesMax: 256 * 1024,
   /** Bounds of one request for vectors: texts (or documents), tokens of a text that comes as tokens, vectors together. */
   inputsPerRequestMax: 2_048,
   inputTokensMax: 262_144,

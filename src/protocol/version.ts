@@ -21,8 +21,18 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  *   external   an agent's message `external_models`; tokens without ids, and `started` without the prompt's figures
  *   embeddings the server's message `assign_embed` with texts to embed, answered by vector frames (vector-frame.ts)
  *   rerank     the same with documents to rate for a query
+ *   sampling   a chat job's optional sampling fields: top_k, min_p, penalties, biases (chat-job.ts)
+ *   grammar    a chat job's `constraint` (the answer follows a grammar) and `parallelToolCalls`
  */
-export const protocolFeatures = ['inventory', 'frames', 'external', 'embeddings', 'rerank'] as const
+export const protocolFeatures = [
+  'inventory',
+  'frames',
+  'external',
+  'embeddings',
+  'rerank',
+  'sampling',
+  'grammar',
+] as const
 export type ProtocolFeature = (typeof protocolFeatures)[number]
 
 /**

@@ -4,6 +4,7 @@ import type { ModelShape } from '../models/model-shape-schema.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
+import type { ProtocolFeature } from '../protocol/version.ts'
 
 /** A catalogue entry as far as placement needs it. */
 export type ModelFacts = {
@@ -111,6 +112,8 @@ export type SchedulerEvent =
       readonly type: 'request'
       readonly jobId: JobId
       readonly model: string
+      /** Features that an agent must have listed to be given it; absent: none. */
+      readonly needs?: readonly ProtocolFeature[]
       readonly spareInstanceId: InstanceId
     }
   /** The attempt on the leased agent failed; the job wants to go on elsewhere. */

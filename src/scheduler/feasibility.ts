@@ -13,6 +13,8 @@ type Question = {
   readonly model: ModelFacts
   readonly fleet: Fleet
   readonly now: Instant
+  /** Features that the job needs. */
+  readonly needs: readonly ProtocolFeature[]
 }
 /** Predicates are small and named, so that "why did nobody take my request?" has an answer. */
 type Predicate = (question: Question) => Obstacle | null
@@ -25,6 +27,7 @@ const predicates: readonly Predicate[] = [
   isHealthy,
   offersIt,
   knowsItsKind,
+  knowsItsOptions,
   loadedItBefore,
   canHold,
 ]
@@ -38,10 +41,11 @@ export function obstacle(
   agent: Agent,
   model: ModelFacts,
   now: Instant,
+  needs: readonly ProtocolFeature[] = [],
 ): Obstacle | null {
   let passing: Obstacle | null = null
   for (const predicate of predicates) {
-    const found = predicate({ agent, model, fleet, now })
+    const found = predicate({ agent, model, fleet, now, needs })
     if (found?.passing === false) return found
     passing ??= found
   }
@@ -94,6 +98,18 @@ function knowsItsKind({ agent, model: { kind = 'chat' } }: Question): Obstacle |
   const [feature, reason] = kindsBeyondChat[kind] ?? []
   if (feature === undefined || reason === undefined) return null
   return agent.features.includes(feature) ? null : lasting(reason)
+}
+
+const optionsBeyondBase: Readonly<Partial<Record<ProtocolFeature, string>>> = {
+  sampling: 'does not know these sampling options; its version is older',
+  grammar: 'cannot hold an answer to a form; its version is older',
+}
+
+/** An older agent would ignore the options and answer as if nobody had asked for them. */
+function knowsItsOptions({ agent, needs }: Question): Obstacle | null {
+  const missing = needs.find(feature => !agent.features.includes(feature))
+  if (missing === undefined) return null
+  return lasting(optionsBeyondBase[missing] ?? `does not know ${missing}; its version is older`)
 }
 
 /**

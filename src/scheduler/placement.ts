@@ -1,6 +1,7 @@
 import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId } from '../protocol/ids.ts'
+import type { ProtocolFeature } from '../protocol/version.ts'
 import type { ModelFacts } from './event.ts'
 import { obstacle } from './feasibility.ts'
 import type { Agent, Fleet, Instance } from './fleet.ts'
@@ -9,6 +10,8 @@ import { candidateOf, compareCandidates, isBestFit, type Candidate } from './ran
 /** What a job asks for. */
 export type Wish = {
   readonly model: ModelFacts
+  /** Features that an agent must have listed. */
+  readonly needs: readonly ProtocolFeature[]
   /** Agents that are taken only when there is no other. */
   readonly avoided: ReadonlySet<AgentId>
   /** Agents that are not asked again. */
@@ -63,7 +66,7 @@ function holdersOf(fleet: Fleet, wish: Wish, now: Instant): Holders {
   for (const agent of fleet.holders(wish.model.sha256)) {
     const instance = fleet.instanceOf(agent, wish.model)
     if (instance === undefined || wish.banned.has(agent.id)) continue
-    if (obstacle(fleet, agent, wish.model, now) !== null) continue
+    if (obstacle(fleet, agent, wish.model, now, wish.needs) !== null) continue
     const candidate = candidateOf(agent, wish.model, instance, wish.avoided.has(agent.id))
     bestFitRank = Math.min(bestFitRank, candidate.fitRank)
     if (instance.leases.size < instance.slots) free.push(candidate)
@@ -82,7 +85,7 @@ function bestLoader(
   for (const agent of fleet.agents.values()) {
     if (wish.banned.has(agent.id) || (!nobodyHoldsIt && agent.leaseCount > 0)) continue
     if (fleet.instanceOf(agent, wish.model) !== undefined) continue
-    if (obstacle(fleet, agent, wish.model, now) !== null) continue
+    if (obstacle(fleet, agent, wish.model, now, wish.needs) !== null) continue
     const candidate = candidateOf(agent, wish.model, undefined, wish.avoided.has(agent.id))
     if (best === undefined || compareCandidates(candidate, best) < 0) best = candidate
   }
@@ -96,17 +99,20 @@ function betterLoader(fleet: Fleet, wish: Wish, now: Instant, than: number): Age
 
 function someoneMayReturn(fleet: Fleet, wish: Wish, now: Instant): boolean {
   for (const agent of fleet.agents.values())
-    if (!wish.banned.has(agent.id) && obstacle(fleet, agent, wish.model, now)?.passing === true)
+    if (
+      !wish.banned.has(agent.id) &&
+      obstacle(fleet, agent, wish.model, now, wish.needs)?.passing === true
+    )
       return true
   return false
 }
 
-function whyNobody(fleet: Fleet, { model, banned }: Wish, now: Instant): Failure {
+function whyNobody(fleet: Fleet, { model, needs, banned }: Wish, now: Instant): Failure {
   const reasons = new Map<string, number>()
   for (const agent of fleet.agents.values()) {
     const reason = banned.has(agent.id)
       ? 'failed this request'
-      : obstacle(fleet, agent, model, now)?.reason
+      : obstacle(fleet, agent, model, now, needs)?.reason
     if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
   }
   const told = [...reasons].slice(0, reasonsToldMax).map(([why, agents]) => `${agents} × ${why}`)

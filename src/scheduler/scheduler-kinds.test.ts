@@ -44,3 +44,20 @@ test('an operator’s wish to load it everywhere leaves older agents out', () =>
   })
   expect(commands).toMatchObject([{ type: 'load', agentId: 'new' }])
 })
+
+test('a job goes only to agents that listed what it needs, also when it moves', () => {
+  const pool = poolWith({ old: ['frames'], new: ['frames', 'sampling'], other: ['sampling'] })
+  const [first = ''] = leasesOf(pool.request('1', 'tiny', ['sampling']))
+  expect(['1@new', '1@other']).toContain(first)
+  const [second = ''] = leasesOf(pool.retry('1'))
+  expect(['1@new', '1@other'].filter(lease => lease !== first)).toEqual([second])
+  expect(refusalOf(pool.retry('1'))?.message).toContain('does not know these sampling options')
+})
+
+test('where all agents are older, such a job is refused and says why, and others are served', () => {
+  const pool = poolWith({ old: ['frames'] })
+  expect(refusalOf(pool.request('1', 'tiny', ['sampling']))?.message).toContain(
+    '1 × does not know these sampling options; its version is older',
+  )
+  expect(leasesOf(pool.request('2', 'tiny'))).toEqual(['2@old'])
+})

@@ -1,6 +1,7 @@
 import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
+import type { ProtocolFeature } from '../protocol/version.ts'
 import type { SchedulerCommand } from './command.ts'
 import type { ModelFacts, SchedulerEvent } from './event.ts'
 import { obstacle } from './feasibility.ts'
@@ -12,6 +13,7 @@ import { WaitingLine } from './waiting-line.ts'
 /** A job that is leased or waits; the model is pinned, so that a retry never goes on with other weights. */
 type Job = {
   readonly model: ModelFacts
+  readonly needs: readonly ProtocolFeature[]
   readonly avoided: Set<AgentId>
   readonly banned: Set<AgentId>
   lease: { readonly agentId: AgentId; readonly instanceId: InstanceId } | null
@@ -108,13 +110,13 @@ export class Scheduler {
     }
   }
 
-  #request({ jobId, model: name, spareInstanceId }: EventOf<'request'>): void {
+  #request({ jobId, model: name, needs = [], spareInstanceId }: EventOf<'request'>): void {
     const model = this.#models.get(name)
     if (model === undefined) {
       this.#refuse(jobId, { code: 'model_not_found', message: notFound(name) })
       return
     }
-    const job: Job = { model, avoided: new Set(), banned: new Set(), lease: null }
+    const job: Job = { model, needs, avoided: new Set(), banned: new Set(), lease: null }
     this.#jobs.set(jobId, job)
     const placement = this.#choose(job)
     if (placement.type !== 'wait') {
@@ -210,7 +212,7 @@ export class Scheduler {
           this.#act(jobId, job, spareInstanceId, placement)
         }
         // Whoever may go anywhere and must wait stands for all behind it; one that may not does not block them.
-        else if (job.banned.size === 0) break
+        else if (job.banned.size === 0 && job.needs.length === 0) break
       }
   }
 

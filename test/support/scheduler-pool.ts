@@ -1,6 +1,7 @@
 import type { AgentId, InstanceId, JobId } from '../../src/protocol/ids.ts'
 import type { ModelShape } from '../../src/models/model-shape-schema.ts'
 import type { GpuInventory, Inventory } from '../../src/protocol/gpu.ts'
+import type { ProtocolFeature } from '../../src/protocol/version.ts'
 import type { SchedulerCommand } from '../../src/scheduler/command.ts'
 import type { AgentFacts, InstanceReport, ModelFacts } from '../../src/scheduler/event.ts'
 import { Scheduler } from '../../src/scheduler/scheduler.ts'
@@ -111,8 +112,18 @@ export class Pool {
     return this.handle({ type: 'agent_up', ...agentFacts(name, change) })
   }
 
-  request(job: string, model = 'tiny'): readonly SchedulerCommand[] {
-    return this.handle({ type: 'request', jobId: jobId(job), model, spareInstanceId: spare(job) })
+  request(
+    job: string,
+    model = 'tiny',
+    needs: readonly ProtocolFeature[] = [],
+  ): readonly SchedulerCommand[] {
+    return this.handle({
+      type: 'request',
+      jobId: jobId(job),
+      model,
+      needs,
+      spareInstanceId: spare(job),
+    })
   }
 
   retry(job: string, formerAgent: 'avoid' | 'ban' = 'ban'): readonly SchedulerCommand[] {

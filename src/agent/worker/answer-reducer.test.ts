@@ -4,7 +4,13 @@ import type { Segment, ToolCallDelta } from '../../protocol/token-frame.ts'
 import { AnswerReducer, toolCallCharsMax, type ReducerOptions } from './answer-reducer.ts'
 import { heldSpaceCharsMax } from './space-gate.ts'
 
-const plain: ReducerOptions = { stop: [], tools: false, reasoning: 'none', toolCallSeed: 7 }
+const plain: ReducerOptions = {
+  stop: [],
+  tools: false,
+  singleToolCall: false,
+  reasoning: 'none',
+  toolCallSeed: 7,
+}
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 type Run = {
@@ -213,6 +219,7 @@ describe('however the bytes are cut', () => {
   const options: fc.Arbitrary<ReducerOptions> = fc.record({
     stop: fc.subarray(['STOP', 'abcd', 'bc', '\n\n', '<tool_call>', '</think>', '🦊x', '<']),
     tools: fc.boolean(),
+    singleToolCall: fc.boolean(),
     reasoning: fc.constantFrom('none', 'tags', 'open'),
     toolCallSeed: fc.constant(7),
   })
@@ -258,4 +265,14 @@ describe('however the bytes are cut', () => {
       { numRuns: 1000 },
     )
   })
+})
+
+test('where only one call is wanted the answer ends with the first', () => {
+  const call = (name: string) => `<tool_call>{"name": "${name}", "arguments": {}}</tool_call>`
+  const reducer = new AnswerReducer({ ...plain, tools: true, singleToolCall: true })
+  const segments = reducer.push(new TextEncoder().encode(`${call('a')}\n${call('b')} and text`))
+  expect(segments.map(segment => segment.kind)).toEqual(['tool_call'])
+  expect(reducer.stopped).toBe(true)
+  expect(reducer.finishReason).toBe('tool_calls')
+  expect(reducer.flush()).toEqual([])
 })

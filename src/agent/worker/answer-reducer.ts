@@ -10,6 +10,8 @@ export type ReducerOptions = {
   readonly stop: readonly string[]
   /** Whether `<tool_call>` means something: the job has tools. */
   readonly tools: boolean
+  /** The answer ends with its first call. */
+  readonly singleToolCall: boolean
   /** `tags`: the model may begin with `<think>`; `open`: the prompt ends inside its reasoning; `none`: no such model. */
   readonly reasoning: 'none' | 'tags' | 'open'
   /** See `toolCallId`. */
@@ -188,7 +190,10 @@ export class AnswerReducer {
       name: call.name,
       arguments: call.arguments,
     })
-    return true
+    if (!this.#options.singleToolCall) return true
+    this.#stopped = true
+    this.#text = ''
+    return false
   }
 
   /** White space between a reasoning tag and text is layout. @returns true when nothing else is there yet */

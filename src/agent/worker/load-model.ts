@@ -13,6 +13,7 @@ import { loadEmbedder } from './load-embedder.ts'
 import { openLlama } from './open-llama.ts'
 import { pieceTokensOn } from './prefill.ts'
 import { createPromptBuilder, type BuildPrompt, type Tokenizer } from './prompt.ts'
+import { loadSampling, type CreateSampler } from './sampler.ts'
 import { Slots } from './slots.ts'
 import { createTokenBytes, type TokenBytes } from './token-bytes.ts'
 import { tokenOf } from './token-of.ts'
@@ -27,6 +28,7 @@ export type LoadedModel = {
   readonly buildPrompt: BuildPrompt
   readonly tokenBytes: TokenBytes
   readonly isEndOfTurn: (tokenId: number) => boolean
+  readonly createSampler: CreateSampler
   readonly slots: Slots
   /** Tokens of one piece of a prompt; see prefill.ts. */
   readonly pieceTokens: number
@@ -61,13 +63,15 @@ export async function loadModel(
   const { model, sequences, pieceTokens, gate, counter } = engine
   const buildPrompt = createPromptBuilder(vocabulary, facts.chatTemplate, tokenizerOf(model))
   if (typeof buildPrompt === 'string') return { code: 'unsupported', message: buildPrompt }
+  const tokenBytes = createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true))
   return {
     kind,
     contextTokens,
     sequences,
     buildPrompt,
-    tokenBytes: createTokenBytes(vocabulary, id => model.detokenize([tokenOf(id)], true)),
+    tokenBytes,
     isEndOfTurn: id => model.isEogToken(tokenOf(id)),
+    createSampler: await loadSampling(model, vocabulary.tokens.length, tokenBytes),
     slots: new Slots(sequences.length, pieceTokens),
     pieceTokens,
     gate,

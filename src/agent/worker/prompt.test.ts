@@ -179,3 +179,12 @@ describe('templates', () => {
     )
   })
 })
+
+test('a forced tool call is refused where the template knows no tool calls', () => {
+  const constraint = { grammar: 'root ::= "x"', toolCalls: true as const, asked: {} }
+  const chat = { ...user('hi'), constraint }
+  expect(builder(plainTemplate)(chat)).toMatchObject({ code: 'unsupported' })
+  expect(builder(`${plainTemplate}{# <tool_call> #}`)(chat)).toHaveProperty('tokenIds')
+  const form = { grammar: 'root ::= "x"', asked: {} }
+  expect(builder(plainTemplate)({ ...chat, constraint: form })).toHaveProperty('tokenIds')
+})

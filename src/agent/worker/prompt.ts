@@ -47,7 +47,14 @@ export function createPromptBuilder(
   const guard = createContentGuard(facts, source)
   const knowsReasoning =
     source.includes(textMarkers.reasoningOpen) || facts.tokens.includes(textMarkers.reasoningOpen)
+  const knowsToolCalls =
+    source.includes(textMarkers.toolCallOpen) || facts.tokens.includes(textMarkers.toolCallOpen)
   return chat => {
+    if (chat.constraint?.toolCalls === true && !knowsToolCalls)
+      return {
+        code: 'unsupported',
+        message: "'tool_choice' cannot force a call: the model's chat template knows no tool calls",
+      }
     const guarded = guard.protect(templateInput(chat))
     if (guarded === null)
       return {

@@ -1,5 +1,3 @@
-import type { LlamaContextSequence } from 'node-llama-cpp'
-import type { Sampling } from '../../protocol/chat-job.ts'
 import type { FinishReason } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineJob } from '../engine/engine.ts'
@@ -9,8 +7,8 @@ import type { LoadedModel } from './load-model.ts'
 import { PromptCache } from './prompt-cache.ts'
 import { prefillPieces } from './prefill.ts'
 import type { Prompt } from './prompt.ts'
+import { neverShift, type Sampler } from './sampler.ts'
 import { tokenOf } from './token-of.ts'
-import { tokenSeed } from './token-seed.ts'
 import type { WorkerOutput } from './worker-output.ts'
 
 /** Runs one job to its end and reports it. Never rejects: what goes wrong is the job's `failed`. */
@@ -73,6 +71,12 @@ async function answerIn(
   const { job } = entry
   if (entry.cancelled) return null
   const { stream, attempt, continuation } = job
+  const replayed = continuation?.tokenIds ?? []
+  const sampler = await model.createSampler(job.chat, {
+    reasoning: prompt.reasoning,
+    replayed,
+  })
+  if ('code' in sampler) return sampler
   output.say({
     type: 'started',
     stream,
@@ -96,8 +100,8 @@ async function answerIn(
   )
     return { code: 'internal', message: 'the continuation does not fit what was delivered' }
   if (!isComplete()) {
-    const replayed = continuation?.tokenIds ?? []
-    const done = await generate(model, entry, cache, { prompt, replayed, writer, isComplete })
+    const generation = { prompt, replayed, sampler, writer, isComplete }
+    const done = await generate(model, entry, cache, generation)
     if (!done) return null
     writer.finish()
   }
@@ -133,7 +137,7 @@ function createWriter(
   prompt: Prompt,
   output: WorkerOutput,
 ): AnswerWriter {
-  const { stop, tools, sampling } = job.chat
+  const { stop, tools, parallelToolCalls, sampling } = job.chat
   return new AnswerWriter({
     stream: job.stream,
     attempt: job.attempt,
@@ -145,6 +149,7 @@ function createWriter(
     reducer: {
       stop,
       tools: tools.length > 0,
+      singleToolCall: parallelToolCalls === false,
       reasoning: prompt.reasoning,
       // The prompt is mixed in because a client may use one seed for every turn of a chat.
       toolCallSeed: (sampling.seed ^ Number.parseInt(prompt.sha256.slice(0, 8), 16)) >>> 0,
@@ -155,6 +160,7 @@ function createWriter(
 type Generation = {
   readonly prompt: Prompt
   readonly replayed: readonly number[]
+  readonly sampler: Sampler
   readonly writer: AnswerWriter
   readonly isComplete: () => boolean
 }
@@ -164,7 +170,7 @@ async function generate(
   model: LoadedModel,
   entry: JobEntry<EngineJob>,
   cache: PromptCache,
-  { prompt, replayed, writer, isComplete }: Generation,
+  { prompt, replayed, sampler, writer, isComplete }: Generation,
 ): Promise<boolean> {
   const { gate } = model
   const { sequence } = cache
@@ -181,7 +187,7 @@ async function generate(
     }
     while (!entry.cancelled) {
       await gate.pass()
-      const tokenId = await sampleNext(sequence, next, entry.job.chat.sampling, writer.tokens)
+      const tokenId = await sampler.next(sequence, next)
       cache.computed(next.length)
       if (entry.cancelled) return false
       writer.accept(tokenId)
@@ -192,38 +198,4 @@ async function generate(
   } finally {
     gate.leave()
   }
-}
-
-/** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */
-const neverShift = {
-  contextShift: {
-    strategy: (): never => {
-      throw new Error('the context overflowed')
-    },
-  },
-}
-
-/**
- * Computes the given tokens and samples the next one. Every option of the sampler is named: left out, the library
- * would take the 40 best (top_k), 95 % of the mass (top_p) and the clock (seed).
- */
-async function sampleNext(
-  sequence: LlamaContextSequence,
-  tokenIds: readonly number[],
-  sampling: Sampling,
-  index: number,
-): Promise<number> {
-  const iterator = sequence.evaluate(tokenIds.map(tokenOf), {
-    ...neverShift,
-    temperature: sampling.temperature,
-    topP: sampling.topP,
-    topK: 0,
-    minP: 0,
-    seed: tokenSeed(sampling.seed, index),
-    yieldEogToken: true,
-  })
-  const { value } = await iterator.next()
-  await iterator.return()
-  if (value === undefined) throw new Error('no token came')
-  return value
 }

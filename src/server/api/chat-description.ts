@@ -10,6 +10,9 @@ const Message = t.Object({
   tool_call_id: t.Optional(t.String({ description: 'Role tool: the call this answers' })),
 })
 
+const penalty = (description: string) =>
+  t.Number({ minimum: -2, maximum: 2, default: 0, description })
+
 const Request = t.Object({
   model: t.String({ description: 'A name that GET /v1/models lists' }),
   messages: t.Array(Message, { minItems: 1 }),
@@ -29,6 +32,34 @@ const Request = t.Object({
     }),
   ),
   seed: t.Optional(integer({ description: 'The same seed gives the same answer' })),
+  frequency_penalty: t.Optional(penalty('For each time a token is in the answer already')),
+  presence_penalty: t.Optional(penalty('Once for each token that is in the answer already')),
+  logit_bias: t.Optional(
+    t.Record(t.String(), t.Number({ minimum: -100, maximum: 100 }), {
+      description: 'By token id, at most 1024; tokens that end a turn cannot be biased',
+    }),
+  ),
+  top_k: t.Optional(integer({ minimum: -1, description: 'Not OpenAI’s; 0 or -1: all tokens' })),
+  min_p: t.Optional(t.Number({ minimum: 0, maximum: 1, default: 0, description: 'Not OpenAI’s' })),
+  repetition_penalty: t.Optional(
+    t.Number({
+      minimum: 0.01,
+      maximum: 10,
+      default: 1,
+      description: 'Not OpenAI’s; also called repeat_penalty',
+    }),
+  ),
+  response_format: t.Optional(
+    t.Unknown({
+      description:
+        'type `text`, `json_object`, or `json_schema` with `json_schema: {name, schema, strict}`. The answer follows ' +
+        'the schema by construction. A keyword that cannot be kept (`pattern`, `multipleOf`, `not`, …) is refused; ' +
+        '`oneOf` is taken as `anyOf`; an object whose schema does not allow further properties gets none.',
+    }),
+  ),
+  grammar: t.Optional(
+    t.String({ description: 'Not OpenAI’s: a GBNF grammar, as llama.cpp has it, for the answer' }),
+  ),
   tools: t.Optional(
     t.Array(
       t.Object({
@@ -41,7 +72,17 @@ const Request = t.Object({
       }),
     ),
   ),
-  tool_choice: t.Optional(t.Union([t.Literal('auto'), t.Literal('none')])),
+  tool_choice: t.Optional(
+    t.Unknown({
+      description:
+        '`none`, `auto`, `required`, or `{type: "function", function: {name}}`. A forced call has arguments that ' +
+        'follow the function’s `parameters`; where those cannot be kept it is refused with `strict: true`, and ' +
+        'without it the arguments are any object.',
+    }),
+  ),
+  parallel_tool_calls: t.Optional(
+    t.Boolean({ default: true, description: 'false: the answer ends with the first call' }),
+  ),
 })
 
 const Answer = t.Object({
@@ -99,8 +140,7 @@ export const chatDescription = describeRoute({
   description:
     "OpenAI's chat completions: any OpenAI SDK works with this server's `/v1` as its base URL. With `stream: true` " +
     'the answer comes as server-sent events. Fields that nobody here knows are ignored; known ones that cannot be ' +
-    'honoured (`n` above 1, `logprobs`, penalties, `logit_bias`, other `response_format`s, forced tools, images, ' +
-    'audio) are refused with 400.',
+    'honoured (`n` above 1, `logprobs`, images, audio) are refused with 400.',
   scope: 'infer',
   body: {
     schema: Request,

@@ -20,6 +20,10 @@ const refused = (change: object) => {
   if (!isFailure(result)) throw new Error('accepted')
   return result
 }
+const schemaFormat = (schema: object) => ({
+  response_format: { type: 'json_schema', json_schema: { name: 'n', strict: true, schema } },
+})
+const toolsOf = (more: object) => [{ type: 'function', function: { name: 'f', ...more } }]
 const messages = (...list: unknown[]) => ({ messages: list })
 
 describe('a request', () => {
@@ -88,10 +92,76 @@ describe('a request', () => {
     expect(parsed({ tools, tool_choice: 'none' }).chat.tools).toEqual([])
   })
 
+  test('may force a call, or allow one call only', () => {
+    const tools = toolsOf({ parameters: { type: 'object', properties: { city: {} } } })
+    const forced = parsed({ tools, tool_choice: 'required' }).chat.constraint
+    expect(forced).toMatchObject({ toolCalls: true, asked: { tool_choice: 'required' } })
+    expect(forced?.grammar).toContain('city')
+    const named = { type: 'function', function: { name: 'f' } }
+    const byName = parsed({ tools, tool_choice: named }).chat
+    expect(byName.constraint?.asked).toEqual({ tool_choice: named })
+    expect(byName.tools.length).toBe(1)
+    expect(parsed({ tools, parallel_tool_calls: false }).chat).toMatchObject({
+      parallelToolCalls: false,
+    })
+    expect(parsed({ tools }).chat).not.toHaveProperty('constraint')
+  })
+
+  test('a forced function that is not strict may have a schema that a grammar cannot keep', () => {
+    const tools = toolsOf({ parameters: { type: 'object', minProperties: 2 } })
+    expect(parsed({ tools, tool_choice: 'required' }).chat.constraint?.toolCalls).toBe(true)
+  })
+
+  test('with tools and a form the model answers in the form or calls', () => {
+    const format = { response_format: { type: 'json_object' } }
+    const { constraint } = parsed({ tools: toolsOf({}), ...format }).chat
+    expect(constraint?.grammar).toContain('<tool_call>')
+    expect(constraint).not.toHaveProperty('toolCalls')
+    expect(constraint?.asked).toEqual(format)
+  })
+
   test('may limit its tokens by either name; the newer one wins, and no limit exceeds the protocol’s', () => {
     expect(parsed({ max_tokens: 5 }).chat.maxTokens).toBe(5)
     expect(parsed({ max_tokens: 5, max_completion_tokens: 6 }).chat.maxTokens).toBe(6)
     expect(parsed({ max_tokens: 1e12 }).chat.maxTokens).toBe(limits.outputTokensMax)
+  })
+
+  test('may say how tokens are drawn', () => {
+    const body = {
+      top_k: 40,
+      min_p: 0.05,
+      frequency_penalty: -0.5,
+      presence_penalty: 2,
+      repetition_penalty: 1.1,
+      logit_bias: { 5: -100, 7: 1.5 },
+    }
+    expect(parsed(body).chat.sampling).toEqual({
+      temperature: 1,
+      topP: 1,
+      seed: 42,
+      topK: 40,
+      minP: 0.05,
+      frequencyPenalty: -0.5,
+      presencePenalty: 2,
+      repetitionPenalty: 1.1,
+      logitBias: [
+        { tokenId: 5, bias: -100 },
+        { tokenId: 7, bias: 1.5 },
+      ],
+    })
+    expect(parsed({ repeat_penalty: 1.3 }).chat.sampling.repetitionPenalty).toBe(1.3)
+  })
+
+  test('may say which form the answer has; engines elsewhere are asked as the client asked', () => {
+    const json = parsed({ response_format: { type: 'json_object' } }).chat.constraint
+    expect(json?.grammar).toContain('root ::=')
+    expect(json?.asked).toEqual({ response_format: { type: 'json_object' } })
+    const format = schemaFormat({ type: 'object', properties: { city: { type: 'string' } } })
+    const byName = parsed(format).chat.constraint
+    expect(byName?.grammar).toContain('city')
+    expect(byName?.asked).toEqual(format)
+    const grammar = 'root ::= "yes" | "no"'
+    expect(parsed({ grammar }).chat.constraint).toEqual({ grammar, asked: { grammar } })
   })
 
   test('may have a stop string or several', () => {
@@ -154,6 +224,42 @@ describe('a wrong request is refused with the field that is wrong:', () => {
     ['a warm temperature', { temperature: 2.1 }, 'temperature'],
     ['a text as temperature', { temperature: '1' }, 'temperature'],
     ['a negative top_p', { top_p: -0.1 }, 'top_p'],
+    ['a top_k below -1', { top_k: -2 }, 'top_k'],
+    ['half a candidate', { top_k: 1.5 }, 'top_k'],
+    ['a min_p above 1', { min_p: 1.1 }, 'min_p'],
+    ['a large presence_penalty', { presence_penalty: 2.1 }, 'presence_penalty'],
+    ['a text as frequency_penalty', { frequency_penalty: '1' }, 'frequency_penalty'],
+    ['no repetition_penalty', { repetition_penalty: 0 }, 'repetition_penalty'],
+    ['a large repeat_penalty', { repeat_penalty: 11 }, 'repeat_penalty'],
+    ['a list as logit_bias', { logit_bias: [1] }, 'logit_bias'],
+    ['a word in logit_bias', { logit_bias: { fox: 1 } }, 'logit_bias'],
+    ['a large bias', { logit_bias: { 5: 101 } }, 'logit_bias.5'],
+    [
+      'too many biases',
+      {
+        logit_bias: Object.fromEntries(Array.from({ length: limits.logitBiasesMax + 1 }).entries()),
+      },
+      'logit_bias',
+    ],
+    ['an unknown form', { response_format: { type: 'xml' } }, 'response_format.type'],
+    [
+      'a form without schema',
+      { response_format: { type: 'json_schema' } },
+      'response_format.json_schema',
+    ],
+    [
+      'a form without name',
+      { response_format: { type: 'json_schema', json_schema: { schema: {} } } },
+      'response_format.json_schema.name',
+    ],
+    [
+      'a schema that cannot be kept',
+      schemaFormat({ pattern: 'x' }),
+      'response_format.json_schema.schema',
+    ],
+    ['a long grammar', { grammar: 'x'.repeat(70_000) }, 'grammar'],
+    ['a deep grammar', { grammar: `root ::= ${'('.repeat(101)}"x"${')'.repeat(101)}` }, 'grammar'],
+    ['two forms', { grammar: 'root ::= "x"', response_format: { type: 'json_object' } }, 'grammar'],
     ['no tokens', { max_tokens: 0 }, 'max_tokens'],
     ['half a token', { max_completion_tokens: 1.5 }, 'max_completion_tokens'],
     ['five stop strings', { stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop'],
@@ -181,6 +287,31 @@ describe('a wrong request is refused with the field that is wrong:', () => {
       'tools[0].function.parameters',
     ],
     ['a strange tool_choice', { tool_choice: 'maybe' }, 'tool_choice'],
+    ['a forced call without tools', { tool_choice: 'required' }, 'tool_choice'],
+    [
+      'a call of a function that is not there',
+      { tools: toolsOf({}), tool_choice: { type: 'function', function: { name: 'g' } } },
+      'tool_choice.function.name',
+    ],
+    [
+      'a choice without a name',
+      { tools: toolsOf({}), tool_choice: { type: 'function' } },
+      'tool_choice.function',
+    ],
+    ['a text as strict', { tools: toolsOf({ strict: 'yes' }) }, 'tools[0].function.strict'],
+    [
+      'a forced strict function whose schema cannot be kept',
+      {
+        tools: toolsOf({ strict: true, parameters: { type: 'object', minProperties: 2 } }),
+        tool_choice: 'required',
+      },
+      'tools',
+    ],
+    [
+      'a forced call and a grammar',
+      { tools: toolsOf({}), tool_choice: 'required', grammar: 'root ::= "x"' },
+      'grammar',
+    ],
     ['n of zero', { n: 0 }, 'n'],
     ['a text as logprobs', { logprobs: 'yes' }, 'logprobs'],
   ]
@@ -205,24 +336,14 @@ describe('what would change the answer and cannot be honoured is refused and not
     ['several answers', { n: 2 }, 'n'],
     ['logprobs', { logprobs: true }, 'logprobs'],
     ['top_logprobs', { top_logprobs: 2 }, 'top_logprobs'],
-    ['a JSON answer', { response_format: { type: 'json_object' } }, 'response_format'],
-    ['a forced tool', { tool_choice: 'required' }, 'tool_choice'],
-    ['a named tool', { tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
+    ['a choice of tools', { tool_choice: { type: 'allowed_tools' } }, 'tool_choice.type'],
     ['an image', user([{ type: 'image_url', image_url: { url: 'x' } }]), 'messages[0].content[0]'],
     ['Anthropic’s image', user([{ type: 'image', source: {} }]), 'messages[0].content[0]'],
     ['audio', user([{ type: 'input_audio', input_audio: {} }]), 'messages[0].content[0]'],
     ['spoken answers', { modalities: ['text', 'audio'] }, 'modalities'],
     ['functions', { functions: [] }, 'functions'],
     ['the role function', messages({ role: 'function', content: 'x' }), 'messages[0].role'],
-    ['logit_bias', { logit_bias: { 5: 1 } }, 'logit_bias'],
-    ['presence_penalty', { presence_penalty: 0.5 }, 'presence_penalty'],
-    ['frequency_penalty', { frequency_penalty: -0.5 }, 'frequency_penalty'],
     ['a tool that is no function', { tools: [{ type: 'custom' }] }, 'tools[0].type'],
-    [
-      'single tool calls',
-      { tools: [{ type: 'function', function: { name: 'f' } }], parallel_tool_calls: false },
-      'parallel_tool_calls',
-    ],
   ]
   test.each(cases)('%s', (_, change, param) => {
     expect(refused(change)).toMatchObject({ code: 'unsupported', param })
@@ -236,11 +357,14 @@ describe('what would change the answer and cannot be honoured is refused and not
       response_format: { type: 'text' },
       tool_choice: 'auto',
       modalities: ['text'],
-      logit_bias: {},
+      logit_bias: { 5: 0 },
       presence_penalty: 0,
       frequency_penalty: 0,
+      repetition_penalty: 1,
+      top_k: -1,
+      min_p: 0,
     }
-    expect(parsed(harmless).chat.stop).toEqual([])
+    expect(parsed(harmless).chat).toEqual(parsed().chat)
   })
 })
 
@@ -256,8 +380,13 @@ test('whatever is sent is either refused or a job that agents accept; a refusal 
     'max_tokens',
     'temperature',
     'n',
+    'top_k',
+    'min_p',
+    'repetition_penalty',
+    'logit_bias',
     'stream_options',
     'response_format',
+    'grammar',
   )
   fc.assert(
     fc.property(fc.dictionary(field, fc.jsonValue()), fc.boolean(), (fields, whole) => {

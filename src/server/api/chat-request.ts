@@ -3,7 +3,9 @@ import { isModelName } from '../../models/manifest.ts'
 import type { ChatJob } from '../../protocol/chat-job.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { ApiFailure } from '../http-error.ts'
+import { parseAnswerForm } from './answer-form.ts'
 import { parseMessages } from './chat-messages.ts'
+import { parseSampling } from './chat-sampling.ts'
 import { parseTools } from './chat-tools.ts'
 import { FieldReader, isObject, type JsonObject } from './field-reader.ts'
 
@@ -33,14 +35,14 @@ export function parseChatRequest(
   const model = parseModel(body['model'], read)
   const messages = parseMessages(body['messages'], read)
   const stream = read.boolean(body['stream'], 'stream') ?? false
+  const use = parseTools(body, read)
+  const constraint = parseAnswerForm(body, use, read)
   const chat: ChatJob = {
     messages: [...messages],
-    tools: [...parseTools(body, read)],
-    sampling: {
-      temperature: read.number(body['temperature'], 'temperature', 0, 2) ?? 1,
-      topP: read.number(body['top_p'], 'top_p', 0, 1) ?? 1,
-      seed: parseSeed(body['seed'], read) ?? randomSeed(),
-    },
+    tools: [...use.tools],
+    ...(use.single && { parallelToolCalls: false as const }),
+    sampling: parseSampling(body, read, randomSeed),
+    ...(constraint !== null && { constraint }),
     maxTokens: parseMaxTokens(body, read),
     stop: parseStop(body['stop'], read),
     renderTimeMs: now,
@@ -61,12 +63,6 @@ function parseModel(value: unknown, read: FieldReader): string {
       'model_not_found',
     )
   return model
-}
-
-/** OpenAI's seeds are 64 bits, the engine's 32; hashing keeps small, large and negative ones apart. */
-function parseSeed(value: unknown, read: FieldReader): number | null {
-  const seed = read.integer(value, 'seed', -(2 ** 63), 2 ** 63)
-  return seed === null ? null : Bun.hash.xxHash32(String(seed))
 }
 
 function parseMaxTokens(body: JsonObject, read: FieldReader): number | null {
@@ -106,14 +102,6 @@ function refuseUnsupported(body: JsonObject, read: FieldReader): void {
   if (read.boolean(body['logprobs'], 'logprobs') === true) refuse('logprobs', 'is not supported.')
   if ((read.integer(body['top_logprobs'], 'top_logprobs', 0, 20) ?? 0) > 0)
     refuse('top_logprobs', 'is not supported.')
-  for (const param of ['presence_penalty', 'frequency_penalty'])
-    if ((read.number(body[param], param, -2, 2) ?? 0) !== 0)
-      refuse(param, 'other than 0 is not supported.')
-  const bias = read.object(body['logit_bias'], 'logit_bias')
-  if (bias !== null && Object.keys(bias).length > 0) refuse('logit_bias', 'is not supported.')
-  const format = read.object(body['response_format'], 'response_format')
-  if (format !== null && format['type'] !== 'text')
-    refuse('response_format', 'other than {"type": "text"} is not supported.')
   const modalities = read.array(body['modalities'], 'modalities', 8) ?? []
   if (modalities.some(modality => modality !== 'text'))
     refuse('modalities', 'other than text are not supported.')

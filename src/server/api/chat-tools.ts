@@ -3,27 +3,33 @@ import { limits } from '../../protocol/limits.ts'
 import { nameCharactersMax } from './chat-messages.ts'
 import { isObject, type FieldReader, type JsonObject } from './field-reader.ts'
 
-/** `tools` and `tool_choice`: the functions that the model may call; none with the choice `none`. */
-export function parseTools(body: JsonObject, read: FieldReader): readonly Tool[] {
+/** What a request says about tools. */
+export type ToolUse = {
+  /** The functions that the model is told of; none with the choice `none`. */
+  readonly tools: readonly Tool[]
+  /** Those of them that it must call one of; null: it may also answer. */
+  readonly forced: readonly Tool[] | null
+  /** At most one call, by `parallel_tool_calls`. */
+  readonly single: boolean
+  /** Names of functions whose arguments must follow their schema. */
+  readonly strict: ReadonlySet<string>
+}
+
+/** `tools`, `tool_choice` and `parallel_tool_calls`. */
+export function parseTools(body: JsonObject, read: FieldReader): ToolUse {
   const tools: Tool[] = []
+  const strict = new Set<string>()
   const items = read.array(body['tools'], 'tools', limits.toolsPerRequestMax) ?? []
   for (const [index, item] of items.entries()) {
     const tool = parseTool(item, `tools[${index}]`, read)
     if (tool === null) break
     tools.push(tool)
+    if (isStrict(item, `tools[${index}]`, read)) strict.add(tool.name)
   }
-  const mayCall = parseToolChoice(body['tool_choice'], read)
-  if (!mayCall) return []
-  if (
-    tools.length > 0 &&
-    read.boolean(body['parallel_tool_calls'], 'parallel_tool_calls') === false
-  )
-    read.fail(
-      'parallel_tool_calls',
-      "'parallel_tool_calls': false is not supported: a model decides itself how many tools it calls.",
-      'unsupported',
-    )
-  return tools
+  const forced = parseToolChoice(body['tool_choice'], tools, read)
+  const parallel = read.boolean(body['parallel_tool_calls'], 'parallel_tool_calls') ?? true
+  if (forced === 'none') return { tools: [], forced: null, single: false, strict }
+  return { tools, forced, single: !parallel && tools.length > 0, strict }
 }
 
 function parseTool(value: unknown, param: string, read: FieldReader): Tool | null {
@@ -52,15 +58,44 @@ function parseTool(value: unknown, param: string, read: FieldReader): Tool | nul
   }
 }
 
-function parseToolChoice(value: unknown, read: FieldReader): boolean {
-  if (value === undefined || value === null || value === 'auto') return true
-  if (value === 'none') return false
-  if (value === 'required' || isObject(value))
+function isStrict(value: unknown, param: string, read: FieldReader): boolean {
+  const definition = isObject(value) ? value['function'] : null
+  return (
+    isObject(definition) && read.boolean(definition['strict'], `${param}.function.strict`) === true
+  )
+}
+
+/** @returns the tools of which one must be called; null: none must be */
+function parseToolChoice(
+  value: unknown,
+  tools: readonly Tool[],
+  read: FieldReader,
+): readonly Tool[] | 'none' | null {
+  if (value === undefined || value === null || value === 'auto') return null
+  if (value === 'none') return 'none'
+  if (value === 'required') {
+    if (tools.length === 0)
+      read.fail('tool_choice', "'tool_choice' is 'required', but there are no 'tools'.")
+    return tools
+  }
+  if (isObject(value) && value['type'] === 'function') return namedTool(value, tools, read)
+  if (isObject(value) && value['type'] !== undefined)
+    read.fail('tool_choice.type', "Only a choice of type 'function' is supported.", 'unsupported')
+  else
     read.fail(
       'tool_choice',
-      "Only the tool choices 'auto' and 'none' are supported: a model cannot be forced to call a tool.",
-      'unsupported',
+      "Invalid value for 'tool_choice'. Supported are: 'none', 'auto', 'required' and a function.",
     )
-  else read.fail('tool_choice', "Invalid value for 'tool_choice'. Supported are: 'auto', 'none'.")
-  return true
+  return null
+}
+
+function namedTool(choice: JsonObject, tools: readonly Tool[], read: FieldReader): readonly Tool[] {
+  const param = 'tool_choice.function'
+  const definition = read.object(choice['function'], param)
+  if (definition === null) read.missing(param)
+  const name = read.requiredString(definition?.['name'], `${param}.name`, nameCharactersMax)
+  const named = tools.filter(tool => tool.name === name)
+  if (named.length === 0)
+    read.fail(`${param}.name`, "'tool_choice' names a function that is not in 'tools'.")
+  return named
 }

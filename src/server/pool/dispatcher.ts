@@ -82,6 +82,7 @@ export class Dispatcher implements Inference {
 
   /** @param modelRefusal why the model cannot do it */
   #begin(departure: Departure, modelRefusal: Failure | null): { readonly cancel: () => void } {
+    const { needs } = departure
     const { jobId, model } = departure.request
     const refusal = this.#refusal(departure) ?? modelRefusal
     if (refusal !== null) {
@@ -93,7 +94,7 @@ export class Dispatcher implements Inference {
     this.#bytesInFlight += flight.keptBytes
     this.#flights.set(jobId, flight)
     this.#byStream.set(flight.stream, flight)
-    this.schedule({ type: 'request', jobId, model, spareInstanceId: newInstanceId() })
+    this.schedule({ type: 'request', jobId, model, needs, spareInstanceId: newInstanceId() })
     return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
   }
 

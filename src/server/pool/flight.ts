@@ -1,6 +1,8 @@
 import type { ModelManifest } from '../../models/manifest.ts'
+import { chatNeeds } from '../../protocol/chat-needs.ts'
 import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
+import type { ProtocolFeature } from '../../protocol/version.ts'
 import type { EmbedEvent, EmbedRequest, InferenceEvent, InferenceRequest } from '../inference.ts'
 import { EmbedRelay } from '../relay/embed-relay.ts'
 import { RelayStream, type TokenIds } from '../relay/relay-stream.ts'
@@ -17,6 +19,8 @@ export type Flight = Departure & {
 /** A request that is about to be taken. */
 export type Departure = {
   readonly request: Omit<InferenceRequest, 'chat'>
+  /** Features that an agent must have listed to run it. */
+  readonly needs: readonly ProtocolFeature[]
   readonly relay: Pick<RelayStream, 'handle' | 'record'>
   /** What the agent is told to do. */
   readonly assignment: (attempt: Omit<Assign, 'type' | 'chat'>) => ServerMessage
@@ -37,6 +41,7 @@ export function chatDeparture(
   const wireBytes = Buffer.byteLength(JSON.stringify(chat))
   return {
     request,
+    needs: chatNeeds(chat),
     relay: new RelayStream(chat, tokenIds),
     assignment: attempt => ({ type: 'assign', ...attempt, chat }),
     onEvent,
@@ -56,6 +61,8 @@ export function embedDeparture(
   const wireBytes = Buffer.byteLength(JSON.stringify(embed))
   return {
     request,
+    // Its model's kind says what an agent must know.
+    needs: [],
     relay,
     assignment: ({ jobId, stream, attempt, instanceId }) => ({
       type: 'assign_embed',

@@ -1,0 +1,144 @@
+import type { LlamaContextSequence, LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
+import type { ChatJob, Sampling } from '../../protocol/chat-job.ts'
+import type { Failure } from '../../protocol/errors.ts'
+import { AnswerGrammar } from './answer-grammar.ts'
+import type { ReducerOptions } from './answer-reducer.ts'
+import type { TokenBytes } from './token-bytes.ts'
+import { tokenOf } from './token-of.ts'
+import { tokenSeed } from './token-seed.ts'
+
+/** Draws one answer's tokens, one after another. */
+export type Sampler = {
+  /** Computes the given tokens and samples the answer's next one. */
+  next(sequence: LlamaContextSequence, tokenIds: readonly number[]): Promise<number>
+}
+
+export type Beginning = {
+  /** Whether the prompt ends inside the model's reasoning. */
+  readonly reasoning: ReducerOptions['reasoning']
+  /** The answer's tokens so far, from an earlier attempt. */
+  readonly replayed: readonly number[]
+}
+
+/** @returns a failure when this model cannot be sampled as the job wants it */
+export type CreateSampler = (chat: ChatJob, beginning: Beginning) => Promise<Sampler | Failure>
+
+/** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */
+export const neverShift = {
+  contextShift: {
+    strategy: (): never => {
+      throw new Error('the context overflowed')
+    },
+  },
+}
+
+/** @param vocabularyTokens the model's token ids are below this */
+export async function loadSampling(
+  model: LlamaModel,
+  vocabularyTokens: number,
+  tokenBytes: TokenBytes,
+): Promise<CreateSampler> {
+  // Imported late, like openLlama's.
+  const { TokenBias } = await import('node-llama-cpp')
+  const createGrammar = async (text: string, { reasoning, replayed }: Beginning) => {
+    const options = { tokenBytes, afterReasoning: reasoning === 'open' }
+    const grammar = await AnswerGrammar.create(model, text, options)
+    if ('code' in grammar) return grammar
+    for (const tokenId of replayed) if (!grammar.replay(tokenId)) return unfitContinuation
+    return grammar
+  }
+  return async ({ sampling, constraint }, beginning) => {
+    const { logitBias = [] } = sampling
+    const refusal = biasRefusal(model, vocabularyTokens, logitBias)
+    if (refusal !== null) return refusal
+    const tokenBias = TokenBias.for(model)
+    for (const { tokenId, bias } of logitBias) tokenBias.set(tokenOf(tokenId), { logit: bias })
+    const grammar =
+      constraint === undefined ? null : await createGrammar(constraint.grammar, beginning)
+    if (grammar !== null && 'code' in grammar) return grammar
+    const fixed = logitBias.length > 0 ? { tokenBias } : {}
+    return new AnswerSampler(sampling, grammar, beginning.replayed, fixed)
+  }
+}
+
+const unfitContinuation: Failure = {
+  code: 'internal',
+  message: 'the tokens of the attempt before do not fit the grammar',
+}
+
+function biasRefusal(
+  model: LlamaModel,
+  vocabularyTokens: number,
+  logitBias: NonNullable<Sampling['logitBias']>,
+): Failure | null {
+  for (const { tokenId } of logitBias) {
+    if (tokenId >= vocabularyTokens)
+      return {
+        code: 'invalid_request',
+        message: `logit_bias names token ${tokenId}; the model has tokens 0 to ${vocabularyTokens - 1}`,
+      }
+    // The library leaves these out silently.
+    if (model.isEogToken(tokenOf(tokenId)))
+      return {
+        code: 'unsupported',
+        message: `logit_bias names token ${tokenId}, which ends a turn; such tokens cannot be biased`,
+      }
+  }
+  return null
+}
+
+/**
+ * Penalties look at so many of the answer's last tokens: each sample counts them anew, and the cost must not grow with an
+ * answer of a million.
+ */
+const penaltyWindowTokens = 4_096
+
+class AnswerSampler implements Sampler {
+  readonly #sampling: Sampling
+  readonly #grammar: AnswerGrammar | null
+  readonly #answer: number[]
+  readonly #options: SequenceEvaluateOptions
+
+  constructor(
+    sampling: Sampling,
+    grammar: AnswerGrammar | null,
+    replayed: readonly number[],
+    fixed: SequenceEvaluateOptions,
+  ) {
+    this.#sampling = sampling
+    this.#grammar = grammar
+    this.#answer = [...replayed]
+    const { temperature, topP, topK = 0, minP = 0 } = sampling
+    // Every option is named: left out, the library would take the 40 best (top_k), 95 % of the mass (top_p).
+    this.#options = { ...neverShift, ...fixed, temperature, topP, topK, minP, yieldEogToken: true }
+  }
+
+  async next(sequence: LlamaContextSequence, tokenIds: readonly number[]): Promise<number> {
+    const iterator = sequence.evaluate(tokenIds.map(tokenOf), {
+      ...this.#options,
+      ...this.#penalties(),
+      ...this.#grammarState(),
+      // Left out, the library would take the clock.
+      seed: tokenSeed(this.#sampling.seed, this.#answer.length),
+    })
+    const { value } = await iterator.next()
+    await iterator.return()
+    if (value === undefined) throw new Error('no token came')
+    this.#answer.push(value)
+    this.#grammar?.drawn(value)
+    return value
+  }
+
+  #grammarState(): SequenceEvaluateOptions {
+    const state = this.#grammar?.state
+    return state === undefined ? {} : { grammarEvaluationState: state }
+  }
+
+  #penalties(): SequenceEvaluateOptions {
+    const { frequencyPenalty = 0, presencePenalty = 0, repetitionPenalty = 1 } = this.#sampling
+    if (frequencyPenalty === 0 && presencePenalty === 0 && repetitionPenalty === 1) return {}
+    const punishTokens = this.#answer.slice(-penaltyWindowTokens).map(tokenOf)
+    const penalty = repetitionPenalty
+    return { repeatPenalty: { punishTokens, penalty, frequencyPenalty, presencePenalty } }
+  }
+}

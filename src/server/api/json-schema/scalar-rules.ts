@@ -1,0 +1,68 @@
+import type { JsonObject } from '../field-reader.ts'
+import { integerMax, integerRange } from './integer-range.ts'
+import { repetitionsMax } from './json-text.ts'
+import { countOf, type RuleContext } from './rule-context.ts'
+
+const year = '[1-2] [0-9]{3}'
+/** Without centuries, which are none but for 2000. */
+const leapYear = '([1-2] [0-9] ("0" [48] | [2468] [048] | [13579] [26]) | "2000")'
+const to28 = '"0" [1-9] | "1" [0-9] | "2" [0-8]'
+const date =
+  `(${year} "-" (("0" [13578] | "1" [02]) "-" (${to28} | "29" | "3" [01]) | ` +
+  `("0" [469] | "11") "-" (${to28} | "29" | "30") | "02-" (${to28})) | ${leapYear} "-02-29")`
+const time = '([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9]{1,6})?'
+const offset = '("Z" | [-+] ([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9])'
+const hex = '[0-9a-f]'
+
+const formats: Readonly<Record<string, string>> = {
+  date,
+  time: `${time} ${offset}`,
+  'date-time': `${date} "T" ${time} ${offset}`,
+  uuid: `${hex}{8} "-" ${hex}{4} "-" ${hex}{4} "-" ${hex}{4} "-" ${hex}{12}`,
+}
+
+export function stringRule(schema: JsonObject, context: RuleContext): string {
+  const { format } = schema
+  const min = countOf(schema, 'minLength', repetitionsMax, context)
+  const max = countOf(schema, 'maxLength', repetitionsMax, context)
+  if (format === undefined) {
+    if (max !== null && max < (min ?? 0)) context.fail("'minLength' is above 'maxLength'")
+    return context.json.string(min ?? 0, max)
+  }
+  const body = typeof format === 'string' ? formats[format] : undefined
+  if (body === undefined || min !== null || max !== null) {
+    const known = Object.keys(formats).join(', ')
+    context.fail(`'format' is supported for ${known}, without a length`)
+    return '""'
+  }
+  return context.rules.add(`"\\"" ${body} "\\""`)
+}
+
+export function integerRule(schema: JsonObject, { rules, fail }: RuleContext): string {
+  const bound = (keyword: string): number | null => {
+    const value = schema[keyword]
+    if (value === undefined) return null
+    if (typeof value === 'number' && Math.abs(value) <= integerMax) return value
+    fail(`'${keyword}' must be a number from ${-integerMax} to ${integerMax}`)
+    return null
+  }
+  const above = bound('exclusiveMinimum')
+  const below = bound('exclusiveMaximum')
+  const min = Math.max(
+    Math.ceil(bound('minimum') ?? -integerMax),
+    above === null ? -integerMax : Math.floor(above) + 1,
+  )
+  const max = Math.min(
+    Math.floor(bound('maximum') ?? integerMax),
+    below === null ? integerMax : Math.ceil(below) - 1,
+  )
+  if (min <= max) return rules.add(integerRange(min, max))
+  fail("no integer is from its 'minimum' to its 'maximum'")
+  return '""'
+}
+
+export function numberRule({ minimum }: JsonObject, { json, fail }: RuleContext): string {
+  if (minimum !== undefined && minimum !== 0)
+    fail("'minimum' is supported for integers, and for other numbers when it is 0")
+  return json.number(minimum === 0)
+}

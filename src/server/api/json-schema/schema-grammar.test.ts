@@ -1,0 +1,103 @@
+import { describe, expect, test } from 'bun:test'
+import { SchemaGrammar } from './schema-grammar.ts'
+
+/** That answers are valid is tried with a model and a validator; see test/an-answer-follows-its-json-schema.test.ts. */
+
+const problemOf = (schema: unknown): string | null => {
+  const schemas = new SchemaGrammar()
+  schemas.document(schema, 'schema')
+  return schemas.rules.problem
+}
+const grammarOf = (schema: unknown, insideToolCall = false): string => {
+  const schemas = new SchemaGrammar({ insideToolCall })
+  const root = schemas.document(schema, 'schema')
+  expect(schemas.rules.problem).toBeNull()
+  return schemas.rules.text(root)
+}
+const object = (properties: object, more: object = {}) => ({ type: 'object', properties, ...more })
+
+describe('what a grammar cannot say is refused with the place and the keyword:', () => {
+  const cases: readonly [string, unknown, string][] = [
+    [
+      'a pattern',
+      object({ a: { type: 'string', pattern: 'x' } }),
+      "properties.a' the keyword 'pattern'",
+    ],
+    ['an unknown format', { type: 'string', format: 'email' }, "'format'"],
+    ['multiples', { type: 'integer', multipleOf: 3 }, "'multipleOf'"],
+    ['a smallest decimal', { type: 'number', minimum: 0.5 }, "'minimum'"],
+    ['unique items', { type: 'array', uniqueItems: true }, "'uniqueItems'"],
+    ['items by pattern', object({}, { patternProperties: {} }), "'patternProperties'"],
+    ['not', { not: { type: 'string' } }, "'not'"],
+    ['a condition', { if: {}, type: 'string' }, "'if'"],
+    [
+      'a choice beside properties',
+      object({}, { anyOf: [{}] }),
+      "'type' is not supported beside 'anyOf'",
+    ],
+    ['no value at all', object({ a: false }), 'must be an object'],
+    ['another document', { $ref: 'https://example.com/x' }, "'$ref'"],
+    ['a reference to nothing', { $ref: '#/$defs/x' }, "'$ref' points to nothing"],
+    [
+      'a reference to itself',
+      { $defs: { x: { $ref: '#/$defs/x' } }, $ref: '#/$defs/x' },
+      'back to itself',
+    ],
+    [
+      'two that are each other',
+      {
+        $defs: {
+          a: { anyOf: [{ type: 'null' }, { $ref: '#/$defs/b' }] },
+          b: { $ref: '#/$defs/a' },
+        },
+        $ref: '#/$defs/a',
+      },
+      'back to itself',
+    ],
+    ['joined scalars', { allOf: [{ type: 'string' }, { type: 'integer' }] }, "'allOf'"],
+    [
+      'a joined secret',
+      { allOf: [object({ a: {} }, { additionalProperties: false }), object({ b: {} })] },
+      'forbids',
+    ],
+    ['a strange type', { type: 'date' }, "'type'"],
+    ['an empty range', { type: 'integer', minimum: 2, maximum: 1 }, "'minimum'"],
+    ['more items than there may be', { type: 'array', minItems: 3, maxItems: 2 }, "'minItems'"],
+    ['a long string', { type: 'string', maxLength: 100_000 }, "'maxLength'"],
+    ['an enum of nothing', { enum: [] }, "'enum'"],
+    [
+      'a forbidden property',
+      object({}, { required: ['a'], additionalProperties: false }),
+      "'required'",
+    ],
+  ]
+  test.each(cases)('%s', (_, schema, message) => {
+    expect(problemOf(schema)).toContain(message)
+  })
+
+  test('what is nested too deep or too large', () => {
+    let deep: object = { type: 'null' }
+    for (let level = 0; level < 40; level++) deep = { type: 'array', items: deep }
+    expect(problemOf(deep)).toContain('deep')
+    expect(problemOf({ enum: Array.from({ length: 100_000 }, (_, i) => i) })).toContain('too large')
+  })
+})
+
+test('annotations change nothing', () => {
+  const annotated = { $schema: 'x', title: 'T', description: 'd', type: 'boolean', default: true }
+  expect(grammarOf(annotated)).toBe(grammarOf({ type: 'boolean' }))
+})
+
+test('optional properties may be left out, in the schema’s order', () => {
+  const grammar = grammarOf(
+    object({ a: { type: 'null' }, b: { type: 'null' } }, { required: ['b'] }),
+  )
+  expect(grammar).toContain('"\\"a\\""')
+  expect(grammar.indexOf('"\\"a\\""')).toBeLessThan(grammar.indexOf('"\\"b\\""'))
+})
+
+test('inside a tool call no text can hold what would end it', () => {
+  const grammar = grammarOf({ enum: ['</tool_call>'] }, true)
+  expect(grammar).toContain('<\\\\/tool_call>')
+  expect(grammarOf({ type: 'string' }, true)).toContain('<')
+})
