@@ -32,6 +32,11 @@ class TestTimers implements Timers {
       this.stall = callback
       return () => {}
     }
+    // Who waits for another's download looks again in a turn of its own: the other needs turns as well.
+    if (ms === agentLimits.downloadClaimPollMs) {
+      setImmediate(callback)
+      return () => {}
+    }
     this.retriesMs.push(ms)
     queueMicrotask(callback)
     return () => {}
@@ -172,6 +177,39 @@ describe('a download', () => {
     expect(readFileSync(target()).equals(content)).toBe(true)
   })
 
+  test('that goes on from wrong bytes is made once more from the start', async () => {
+    writeFileSync(`${target()}.part`, content.subarray(7, 1_000_000))
+    answer = ranged
+    expect(await obtain(create())).toEqual({ path: target() })
+    expect(requests.map(rangeStart)).toEqual([999_993, 0])
+  })
+
+  test('does not go on in a file that the server has changed meanwhile', async () => {
+    answer = request => {
+      if (requests.length === 1)
+        return new Response(cutAfter(500_000).body, { headers: { etag: '"old"' } })
+      // As RFC 9110 says: another version than the one in If-Range is sent whole.
+      const isOld = request.headers.get('if-range') === '"old"'
+      return isOld ? new Response(content) : ranged(request, content.toReversed())
+    }
+    expect(await obtain(create())).toEqual({ path: target() })
+    expect(requests).toHaveLength(2)
+  })
+
+  test('from a server that begins anew each time is given up all the same', async () => {
+    answer = () => cutAfter(2_000_000)
+    expect(await obtain(create())).toMatchObject({ code: 'model_load_failed' })
+    expect(requests).toHaveLength(agentLimits.downloadAttemptsMax)
+  })
+
+  test('of two agents on one folder is one', async () => {
+    answer = ranged
+    const found = await Promise.all([obtain(create()), obtain(create())])
+    expect(found).toEqual([{ path: target() }, { path: target() }])
+    expect(requests).toHaveLength(1)
+    expect(readdirSync(dir)).not.toContain(`${manifest.sha256}.gguf.lock`)
+  })
+
   test('of wrong bytes is deleted and called invalid', async () => {
     answer = request => ranged(request, content.toReversed())
     expect(await obtain(create())).toMatchObject({ code: 'model_file_invalid' })
@@ -228,7 +266,9 @@ describe('a download', () => {
     const huge = { ...manifest, sizeBytes: 1e17 }
     expect(await obtain(create(), fromPool, huge)).toMatchObject({
       code: 'model_load_failed',
-      message: expect.stringMatching(/^the disk is full: \d+ MB are needed/),
+      message: expect.stringMatching(
+        /^the disk is full: .* GB are needed in .*; free some space there/,
+      ),
     })
     expect(requests).toHaveLength(0)
   })

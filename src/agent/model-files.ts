@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
@@ -5,6 +6,8 @@ import type { ModelManifest, ModelSource } from '../models/manifest.ts'
 import type { Failure } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
 import { download, type DownloadRequest } from './download.ts'
+import type { Fetch } from './download-redirect.ts'
+import { claimFile } from './file-claim.ts'
 import { FileHashes, hashFile } from './file-hashes.ts'
 import { poolHeaders } from './pool-request.ts'
 import type { Identity } from './state-dir.ts'
@@ -19,6 +22,8 @@ export type ModelFilesDeps = {
   readonly caPem: string
   readonly timers: Timers
   readonly log: Logger
+  /** The global `fetch`, unless a test looks at what is sent. */
+  readonly send?: Fetch
 }
 
 type Found = { readonly path: string } | Failure
@@ -127,13 +132,41 @@ export class ModelFiles {
     const path = join(this.#deps.modelsDir, `${manifest.sha256}.gguf`)
     const own = await this.#checkFile(path, manifest, signal)
     if ('path' in own || signal.aborted) return own
-    const partPath = `${path}.part`
-    const request = this.#request(url, partPath, manifest.sizeBytes)
+    const request = this.#request(url, `${path}.part`, manifest.sizeBytes)
     if ('code' in request) return request
-    this.#deps.log.info({ model: manifest.name, sizeBytes: manifest.sizeBytes }, 'downloading')
-    const failure = await download(request, this.#deps.timers, onProgress, signal)
+    try {
+      const claim = await claimFile(path, this.#deps.timers, signal)
+      if (claim === undefined) return unreadable(null, signal)
+      try {
+        // Whoever had the claim before may have fetched it.
+        const theirs = await this.#checkFile(path, manifest, signal)
+        if ('path' in theirs || signal.aborted) return theirs
+        return await this.#downloadTo(path, request, manifest, onProgress, signal)
+      } finally {
+        claim.release()
+      }
+    } catch (error) {
+      return unreadable(error, signal)
+    }
+  }
+
+  async #downloadTo(
+    path: string,
+    request: DownloadRequest,
+    manifest: ModelManifest,
+    onProgress: (ratio: number) => void,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const { log, timers, send } = this.#deps
+    log.info({ model: manifest.name, sizeBytes: manifest.sizeBytes }, 'downloading')
+    const begunBefore = existsSync(request.partPath)
+    const failure = await download(request, timers, onProgress, signal, send)
     if (failure !== undefined) return failure
-    return await this.#adopt(partPath, path, manifest, signal)
+    const adopted = await this.#adopt(request.partPath, path, manifest, signal)
+    // The wrong bytes may be those from before, of another source or a damaged disk: once more without them.
+    if (!begunBefore || 'path' in adopted || adopted.code !== 'model_file_invalid') return adopted
+    log.warn({ model: manifest.name }, 'the continued download is not the model; from the start')
+    return await this.#downloadTo(path, request, manifest, onProgress, signal)
   }
 
   /** Relative URLs are the pool's and get its key; anything else must be https and gets nothing of ours. */

@@ -136,7 +136,7 @@ async function answerModel(
   const source = deps.catalogue.bySha256(sha256Hex)?.source
   if (source?.kind !== 'path')
     return failure({ code: 'not_found', message: 'the catalogue has no such file' })
-  return serveFile(request, { path: source.path })
+  return serveFile(request, { path: source.path, headers: { etag: `"${sha256Hex}"` } })
 }
 
 async function answerCatalogue(deps: EnrolListenerDeps, request: Request): Promise<Response> {
