@@ -9,6 +9,7 @@ import { download, type DownloadRequest } from './download.ts'
 import type { Fetch } from './download-redirect.ts'
 import { claimFile } from './file-claim.ts'
 import { FileHashes, hashFile } from './file-hashes.ts'
+import type { ModelShelf } from './model-shelf.ts'
 import { poolHeaders } from './pool-request.ts'
 import type { Identity } from './state-dir.ts'
 import type { Timers } from './timers.ts'
@@ -22,6 +23,8 @@ export type ModelFilesDeps = {
   readonly caPem: string
   readonly timers: Timers
   readonly log: Logger
+  /** Makes room and remembers what is used; absent: files stay for good. */
+  readonly shelf?: Pick<ModelShelf, 'makeRoom' | 'used'>
   /** The global `fetch`, unless a test looks at what is sent. */
   readonly send?: Fetch
 }
@@ -131,6 +134,7 @@ export class ModelFiles {
   ): Promise<Found> {
     const path = join(this.#deps.modelsDir, `${manifest.sha256}.gguf`)
     const own = await this.#checkFile(path, manifest, signal)
+    if ('path' in own) this.#deps.shelf?.used(manifest)
     if ('path' in own || signal.aborted) return own
     const request = this.#request(url, `${path}.part`, manifest.sizeBytes)
     if ('code' in request) return request
@@ -157,11 +161,15 @@ export class ModelFiles {
     onProgress: (ratio: number) => void,
     signal: AbortSignal,
   ): Promise<Found> {
-    const { log, timers, send } = this.#deps
+    const { log, timers, send, shelf } = this.#deps
+    const noRoom = await shelf?.makeRoom(manifest)
+    if (noRoom !== undefined) return noRoom
     log.info({ model: manifest.name, sizeBytes: manifest.sizeBytes }, 'downloading')
     const begunBefore = existsSync(request.partPath)
     const failure = await download(request, timers, onProgress, signal, send)
     if (failure !== undefined) return failure
+    // Before it has its name: a file without a note would never make way.
+    shelf?.used(manifest, true)
     const adopted = await this.#adopt(request.partPath, path, manifest, signal)
     // The wrong bytes may be those from before, of another source or a damaged disk: once more without them.
     if (!begunBefore || 'path' in adopted || adopted.code !== 'model_file_invalid') return adopted

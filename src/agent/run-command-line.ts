@@ -10,6 +10,7 @@ import type { Inventory } from '../protocol/gpu.ts'
 import { takeAgentLock } from './agent-lock.ts'
 import { agentPublicKey } from './agent-keys.ts'
 import { parseCommandLine, usage, type Command } from './command-line.ts'
+import { parseDiskGb } from './disk-budget.ts'
 import { doctor } from './doctor/doctor-command.ts'
 import type { EngineSurroundings, PreparedEngine, PrepareEngine } from './engine/prepare-engine.ts'
 import type { PrepareWorker } from './engine/worker-program.ts'
@@ -113,6 +114,8 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
   if (typeof threads === 'string') return fail(threads)
   const calibrate = parseCalibrate(process.env['GPUPOOL_AGENT_CALIBRATE'])
   if (typeof calibrate === 'string') return fail(calibrate)
+  const diskBudgetBytes = parseDiskGb(process.env['GPUPOOL_AGENT_DISK_GB'])
+  if (typeof diskBudgetBytes === 'string') return fail(diskBudgetBytes)
   const engines = await readEngineSettings(process.env, name => lookup(name, { all: true }))
   if (typeof engines === 'string') return fail(engines)
   const log = createLog()
@@ -146,6 +149,7 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
     calibration: calibrate ? { startMeasuring, engineVersion } : null,
     engines,
     chosenThreads: threads,
+    diskBudgetBytes,
     clock: systemClock,
     wallClock,
     timers: processTimers,
