@@ -5,7 +5,8 @@ import { agentLimits } from './agent-limits.ts'
 import { gigabytes } from './size-text.ts'
 import { explainFileError } from './state-dir.ts'
 
-const whatToDo = 'free some space there, or set GPUPOOL_AGENT_DIR to a folder on a larger disk'
+const whatToDo =
+  'free some space there (gpupool-agent models rm NAME), or set GPUPOOL_AGENT_DIR to a folder on a larger disk'
 
 /** What a download leaves free: a fixed room, less on disks so small that it would be most of them. */
 export const headroomOf = (diskBytes: number): number =>

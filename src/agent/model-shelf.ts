@@ -9,8 +9,9 @@ import type { Failure } from '../protocol/errors.ts'
 import { agentLimits } from './agent-limits.ts'
 import { chooseEvictions, defaultBudgetBytes, type KeptFile } from './disk-budget.ts'
 import { headroomOf } from './download-disk.ts'
+import { selectFiles } from './models/select-files.ts'
 import { gigabytes } from './size-text.ts'
-import { writeAtomically } from './state-dir.ts'
+import { explainFileError, writeAtomically } from './state-dir.ts'
 
 const NotesSchema = Type.Record(
   Type.String({ pattern: '^[0-9a-f]{64}$' }),
@@ -120,7 +121,7 @@ export class ModelShelf {
     )
     const evicted = chooseEvictions(files, missingBytes)
     if (evicted === null) {
-      const message = `no room for a model of ${gigabytes(wanted.sizeBytes)}: models have ${gigabytes(keptBytes)} of ${gigabytes(budgetBytes)}, ${gigabytes(freeBytes)} of the disk are free; free some space there, or set GPUPOOL_AGENT_DISK_GB, or GPUPOOL_AGENT_DIR to a folder on a larger disk`
+      const message = `no room for a model of ${gigabytes(wanted.sizeBytes)}: models have ${gigabytes(keptBytes)} of ${gigabytes(budgetBytes)}, ${gigabytes(freeBytes)} of the disk are free; free some space there (gpupool-agent models rm NAME), or set GPUPOOL_AGENT_DISK_GB, or GPUPOOL_AGENT_DIR to a folder on a larger disk`
       return { code: 'model_load_failed', message }
     }
     for (const { path, name, sizeBytes } of evicted) {
@@ -128,6 +129,27 @@ export class ModelShelf {
       await rm(path, { force: true })
     }
     return undefined
+  }
+
+  /**
+   * Removes a model that the owner of the machine names, fetched by the agent or not.
+   * @param which a name, or the beginning of a hash
+   * @returns what was removed, or why nothing was
+   */
+  async remove(
+    which: string,
+  ): Promise<{ readonly removed: readonly ShelfFile[] } | { readonly problem: string }> {
+    const files = selectFiles(await this.list(), which)
+    if ('problem' in files) return files
+    for (const { path } of files) {
+      try {
+        await rm(path, { force: true })
+      } catch (error) {
+        return { problem: `${path} cannot be removed: ${explainFileError(error)}` }
+      }
+      this.#deps.log.info({ path }, 'removed, as the owner said')
+    }
+    return { removed: files }
   }
 
   /** Nothing when the file is missing or damaged: then files only look unused for longer. */

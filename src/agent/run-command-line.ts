@@ -20,6 +20,7 @@ import { embeddedFile } from './executable/embedded-file.ts'
 import { readEngineSettings } from './external/engine-settings.ts'
 import { judgeDevice } from '../capability/judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
+import { modelsCommand } from './models/models-command.ts'
 import { probe } from './probe/probe-command.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'
@@ -72,6 +73,8 @@ async function perform(command: Command, dir: string, engine: EngineParts): Prom
       return leave(command.yes, dir)
     case 'probe':
       return await probe(command.json, dir)
+    case 'models':
+      return await modelsCommand(command, dir)
     case 'doctor':
       return await doctor(command.json, dir, engine.prepareWorker)
   }

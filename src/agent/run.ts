@@ -24,6 +24,7 @@ import { InventoryKeeper } from './inventory-keeper.ts'
 import { localControlPath, serveLocalControl, type AgentStatus } from './local-control.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelShelf } from './model-shelf.ts'
+import { answerShelf } from './models/shelf-request.ts'
 import { SleepWatch } from './sleep-watch.ts'
 import { software } from './software.ts'
 import { modelsDirOf, type Enrolment } from './state-dir.ts'
@@ -173,7 +174,9 @@ class Agent implements RunningAgent {
   }
 
   async start(): Promise<void> {
-    const control = await serveLocalControl(localControlPath(this.#deps.dir), () => this.#status())
+    const path = localControlPath(this.#deps.dir)
+    const more = (line: string) => answerShelf(this.#shelf, line)
+    const control = await serveLocalControl(path, () => this.#status(), more)
     this.#closeControl = () => control.close()
     void this.#keeper.start()
     // Before the agent is online, so that what it offers is known with its first word; each answers within seconds.
