@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import type { ModelManifest, ModelSource } from '../models/manifest.ts'
+import { splitSha256 } from '../models/split-gguf.ts'
 import { newAgentId } from '../protocol/ids.ts'
 import { agentLimits } from './agent-limits.ts'
 import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
@@ -325,5 +326,58 @@ describe('a download', () => {
     expect(await left).toMatchObject({ code: 'cancelled' })
     expect(await again).toEqual({ path: target() })
     expect(existsSync(`${target()}.part`)).toBe(false)
+  })
+})
+
+describe('a split model', () => {
+  const cut = 1_000_000
+  const pieces = [content.subarray(0, cut), content.subarray(cut)]
+  const parts = pieces.map(piece => ({
+    sha256: new Bun.CryptoHasher('sha256').update(piece).digest('hex'),
+    sizeBytes: piece.length,
+  }))
+  const split: ModelManifest = { ...manifest, sha256: splitSha256(parts), parts }
+  const sources: ModelSource[] = [{ kind: 'url', url: `/models/${split.sha256}` }]
+  const serve = (request: Request): Response => {
+    const at = parts.findIndex(({ sha256 }) => request.url.endsWith(`/models/${sha256}`))
+    const piece = pieces[at]
+    return piece === undefined ? new Response('', { status: 404 }) : ranged(request, piece)
+  }
+
+  test('lies in one folder, and is loaded by its first part', async () => {
+    answer = serve
+    const progress: number[] = []
+    const wanted = { manifest: split, sources }
+    const found = await create().obtain(wanted, ratio => progress.push(ratio), never)
+    const folder = join(dir, `${split.sha256}.split`)
+    expect(found).toEqual({ path: join(folder, 'model-00001-of-00002.gguf') })
+    const names = ['model-00001-of-00002.gguf', 'model-00002-of-00002.gguf']
+    expect(readdirSync(folder).toSorted()).toEqual(names)
+    expect(Buffer.concat(names.map(name => readFileSync(join(folder, name))))).toEqual(
+      Buffer.from(content),
+    )
+    expect(progress.at(-1)).toBe(1)
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b))
+    expect(await obtain(create(), sources, split)).toEqual(found)
+    expect(requests).toHaveLength(2)
+  })
+
+  test('is not loaded while one part is wrong', async () => {
+    answer = request =>
+      request.url.endsWith(parts[1]?.sha256 ?? '')
+        ? ranged(request, content.slice(0, sizeBytes - cut))
+        : serve(request)
+    expect(await obtain(create(), sources, split)).toMatchObject({ code: 'model_file_invalid' })
+    answer = serve
+    expect(await obtain(create(), sources, split)).toHaveProperty('path')
+  })
+
+  test('is used where it lies, only with all parts', async () => {
+    const path = join(dir, 'big-00001-of-00002.gguf')
+    writeFileSync(path, content.subarray(0, cut))
+    const here: ModelSource[] = [{ kind: 'path', path }]
+    expect(await obtain(create(), here, split)).toHaveProperty('code')
+    writeFileSync(join(dir, 'big-00002-of-00002.gguf'), content.subarray(cut))
+    expect(await obtain(create(), here, split)).toEqual({ path })
   })
 })

@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test'
-import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -79,4 +87,15 @@ test('lists names and sizes, and neither links nor files of other names', async 
   expect(await shelf.list()).toMatchObject([
     { name: 'model-a', sha256: sha('a'), sizeBytes: 100, own: true, whole: true, inUse: false },
   ])
+})
+
+test('the parts of a split model are one on the list, and go together', async () => {
+  const shelf = shelfOf(100)
+  const folder = join(dir, `${sha('a')}.split`)
+  mkdirSync(folder)
+  for (const name of ['1', '2']) writeFileSync(join(folder, name), 'xxxx')
+  shelf.used({ sha256: sha('a'), name: 'big' }, true)
+  expect(await shelf.list()).toMatchObject([{ name: 'big', sizeBytes: 8, whole: true, own: true }])
+  expect(await shelf.makeRoom({ sha256: sha('e'), sizeBytes: 100 })).toBeUndefined()
+  expect(existsSync(folder)).toBe(false)
 })

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { lstat, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { readdir, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { Type, type Static } from 'typebox'
@@ -9,6 +9,7 @@ import type { Failure } from '../protocol/errors.ts'
 import { agentLimits } from './agent-limits.ts'
 import { chooseEvictions, defaultBudgetBytes, type KeptFile } from './disk-budget.ts'
 import { headroomOf } from './download-disk.ts'
+import { measureFile, measureFolder } from './models/measure-files.ts'
 import { selectFiles } from './models/select-files.ts'
 import { gigabytes } from './size-text.ts'
 import { explainFileError, writeAtomically } from './state-dir.ts'
@@ -75,20 +76,22 @@ export class ModelShelf {
     const inUse = this.#deps.inUse()
     const files: ShelfFile[] = []
     for (const fileName of names) {
-      const match = /^([0-9a-f]{64})\.gguf(\.part)?$/.exec(fileName)
-      const facts = match && (await lstat(join(modelsDir, fileName)).catch(() => null))
+      const match = /^([0-9a-f]{64})\.(gguf|gguf\.part|split)$/.exec(fileName)
       const sha256 = match?.[1]
-      if (sha256 === undefined || facts?.isFile() !== true) continue
+      if (sha256 === undefined) continue
+      const path = join(modelsDir, fileName)
+      const found = await (match?.[2] === 'split' ? measureFolder(path) : measureFile(path))
+      if (found === null) continue
       const note = notes[sha256]
-      const whole = match?.[2] === undefined
+      const whole = found.whole && match?.[2] !== 'gguf.part'
       files.push({
-        path: join(modelsDir, fileName),
+        path,
         sha256,
         name: note?.name ?? null,
-        sizeBytes: facts.size,
-        lastUsedAt: note?.lastUsedAt ?? facts.mtimeMs,
+        sizeBytes: found.sizeBytes,
+        lastUsedAt: note?.lastUsedAt ?? found.modifiedMs,
         // Another agent on this folder that fetches the file has its lock.
-        inUse: inUse.has(sha256) || names.includes(`${sha256}.gguf.lock`),
+        inUse: inUse.has(sha256) || found.claimed || names.includes(`${sha256}.gguf.lock`),
         own: !whole || note?.fetched === true,
         whole,
       })
@@ -126,7 +129,7 @@ export class ModelShelf {
     }
     for (const { path, name, sizeBytes } of evicted) {
       this.#deps.log.info({ path, model: name, sizeBytes }, 'removed, to make room')
-      await rm(path, { force: true })
+      await rm(path, { force: true, recursive: true })
     }
     return undefined
   }
@@ -143,7 +146,7 @@ export class ModelShelf {
     if ('problem' in files) return files
     for (const { path } of files) {
       try {
-        await rm(path, { force: true })
+        await rm(path, { force: true, recursive: true })
       } catch (error) {
         return { problem: `${path} cannot be removed: ${explainFileError(error)}` }
       }
