@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describeModel } from './describe-model.ts'
+import { readGgufHeader } from './gguf-header.ts'
 import { readModelHeader, splitPaths, splitSha256 } from './split-gguf.ts'
 import { writeSyntheticGguf, type SyntheticValue } from './synthetic-gguf.ts'
 
@@ -35,9 +36,12 @@ test('the parts are found by the name of the first, and another part says which 
   expect(splitPaths('/m/a-00001-of-99999.gguf')).toBeString()
 })
 
-test('the header has the tensors of all parts', () => {
+test('the header has the tensors of all parts, none on top of another', () => {
+  const second = readGgufHeader(path(2))
+  if (typeof second === 'string') throw new Error(second)
+  const offsetBytes = statSync(path(1)).size + (second.tensors[0]?.offsetBytes ?? 0)
   expect(readModelHeader(path(1))).toMatchObject({
-    tensors: [{ name: 't1' }, { name: 't2' }],
+    tensors: [{ name: 't1' }, { name: 't2', offsetBytes }],
     fileBytes: statSync(path(1)).size + statSync(path(2)).size,
   })
 })

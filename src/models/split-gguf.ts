@@ -32,8 +32,8 @@ export const splitSha256 = (parts: readonly { readonly sha256: string }[]): stri
     .digest('hex')
 
 /**
- * The header of a whole model: of a split one, the first part's metadata with all parts' tensors. Offsets are each
- * within its own part.
+ * The header of a whole model: of a split one, the first part's metadata with all parts' tensors, at
+ * offsets as if the parts lay behind one another: what is mapped of a layer is told from where it begins and ends.
  * @returns the header, or why a file is refused
  */
 export function readModelHeader(path: string): GgufHeader | string {
@@ -50,7 +50,8 @@ export function readModelHeader(path: string): GgufHeader | string {
   for (const [index, part] of paths.slice(1).entries()) {
     const header = readGgufHeader(part)
     if (typeof header === 'string') return `part ${index + 2} of ${paths.length}: ${header}`
-    tensors.push(...header.tensors)
+    for (const tensor of header.tensors)
+      tensors.push({ ...tensor, offsetBytes: tensor.offsetBytes + fileBytes })
     fileBytes += header.fileBytes
   }
   return { ...first, tensors, fileBytes }
