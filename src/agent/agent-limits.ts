@@ -22,6 +22,9 @@ export const agentLimits = {
   downloadRetryMaxMs: 30_000,
   /** A download that brings nothing for this long is cut and tried again. */
   downloadStallMs: 60_000,
+  downloadRedirectsMax: 5,
+  /** Another agent on the same folder fetches the file: whether it is done is looked for this often. */
+  downloadClaimPollMs: 2_500,
   /** Room that a download leaves on the disk. */
   diskHeadroomBytes: 256 * 1024 ** 2,
   /** Files whose hash is remembered. */

@@ -12,6 +12,8 @@ test.each<[string[], Command]>([
   [['leave', '--yes'], { name: 'leave', yes: true }],
   [['probe'], { name: 'probe', json: false }],
   [['doctor', '--json'], { name: 'doctor', json: true }],
+  [['models'], { name: 'models', remove: null, json: false }],
+  [['models', 'rm', 'demo', '--json'], { name: 'models', remove: 'demo', json: true }],
   [['version'], { name: 'version' }],
   [['--version'], { name: 'version' }],
   [['licenses'], { name: 'licenses' }],
@@ -29,6 +31,8 @@ test.each([
   [['join', 'a', '--name', '']],
   [['run', 'now']],
   [['doctor', 'all']],
+  [['models', 'rm']],
+  [['models', 'list']],
   [['run', '--fast']],
   [['status', '--json=yes']],
 ])('%p is refused with a reason', argv => {

@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import type { ModelsCommand } from './models/models-command.ts'
 
 /** What a person asked for. */
 export type Command =
@@ -13,6 +14,7 @@ export type Command =
   | { readonly name: 'leave'; readonly yes: boolean }
   | { readonly name: 'probe'; readonly json: boolean }
   | { readonly name: 'doctor'; readonly json: boolean }
+  | ({ readonly name: 'models' } & ModelsCommand)
   | { readonly name: 'version' }
   | { readonly name: 'licenses' }
   | { readonly name: 'help' }
@@ -26,6 +28,8 @@ export const usage = `gpupool-agent: contributes this machine to a gpupool
   status [--json]                             what the running agent is doing
   leave [--yes]                               forget the pool; downloaded models stay
   probe [--json]                              what this machine has, and which models fit on it
+  models [--json]                             the model files here: size, hash, when they were last used
+  models rm NAME|SHA [--json]                 remove one that is not in use
   doctor [--json]                             what is wrong here, and what to do about it; ends with 1 if anything is
   version                                     print version, commit and protocol
   licenses                                    print the licences of everything in this program
@@ -34,6 +38,7 @@ Environment:
   GPUPOOL_AGENT_DIR         where identity and models are kept (default: the system's place for state)
   GPUPOOL_AGENT_CACHE_DIR   where the executable unpacks its engine (default: the system's place for caches)
   GPUPOOL_AGENT_THREADS     threads of each model (default: what was measured to be fastest, less what is busy)
+  GPUPOOL_AGENT_DISK_GB     room for models on the disk, in GB; the longest unused make way (default: 80 % of what is free)
   GPUPOOL_AGENT_CALIBRATE   off: never measure the devices while nobody wants them (default: on)
   GPUPOOL_AGENT_ENGINE_URL  engines on this machine that you run yourself, for example http://127.0.0.1:11434/v1;
                             several with commas (default: none)
@@ -50,6 +55,7 @@ const optionsOf: Readonly<Record<Command['name'], ParseArgsOptionsConfig>> = {
   status: { json: { type: 'boolean' } },
   leave: { yes: { type: 'boolean' } },
   probe: { json: { type: 'boolean' } },
+  models: { json: { type: 'boolean' } },
   doctor: { json: { type: 'boolean' } },
   version: {},
   licenses: {},
@@ -96,11 +102,22 @@ function build(
       return { problem: '--region takes 64 characters at most' }
     return { name, link, machineName, region }
   }
+  if (name === 'models') return buildModels(positionals, values['json'] === true)
   if (link !== undefined) return { problem: `${name} takes no "${link}"` }
   if (name === 'status' || name === 'probe' || name === 'doctor')
     return { name, json: values['json'] === true }
   if (name === 'leave') return { name, yes: values['yes'] === true }
   return { name }
+}
+
+function buildModels(
+  [verb, which, ...surplus]: readonly string[],
+  json: boolean,
+): Command | UsageProblem {
+  if (verb === undefined) return { name: 'models', remove: null, json }
+  if (verb !== 'rm' || which === undefined || surplus.length > 0)
+    return { problem: 'models takes nothing, or rm and one name or hash' }
+  return { name: 'models', remove: which, json }
 }
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)

@@ -1,16 +1,14 @@
-import { open, rm, stat, statfs } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, rm, stat } from 'node:fs/promises'
 import type { Failure } from '../protocol/errors.ts'
 import { agentLimits } from './agent-limits.ts'
+import { judgeAnswer } from './download-answer.ts'
+import { diskShortage, isFull, writeFailure } from './download-disk.ts'
+import { fetchFollowing, type Fetch, type HopRequest } from './download-redirect.ts'
+import { StallGuard } from './stall-guard.ts'
 import type { Timers } from './timers.ts'
+import { waited } from './waited.ts'
 
-export type DownloadRequest = {
-  readonly url: string
-  /** What goes to this server alone; null: an ordinary https server, checked against the system's authorities. */
-  readonly pool: {
-    readonly headers: Readonly<Record<string, string>>
-    readonly caPem: string
-  } | null
+export type DownloadRequest = HopRequest & {
   /** Where the bytes gather; what is there from before is continued. */
   readonly partPath: string
   readonly sizeBytes: number
@@ -19,11 +17,20 @@ export type DownloadRequest = {
 type Outcome =
   | { readonly type: 'complete' }
   | { readonly type: 'given_up'; readonly error: Failure }
-  | { readonly type: 'broken_off'; readonly reason: string; readonly gainedBytes: number }
+  | { readonly type: 'broken_off'; readonly reason: string }
+
+/** What one attempt leaves for the next. */
+type Memory = {
+  /** Names the version that the bytes so far are of; null: the server does not say. */
+  etag: string | null
+  /** The most bytes that were ever there: a server without ranges may begin anew forever. */
+  furthestBytes: number
+}
 
 /**
  * Brings a file to `partPath`, however often the line is cut, and leaves it there unverified. Interrupted downloads go
- * on where they stopped, in this process or a later one.
+ * on where they stopped, in this process or a later one; one that finds the disk full leaves nothing.
+ * @param send the global `fetch`, unless a test looks at what is sent
  * @returns a failure, or undefined when all bytes are there
  */
 export async function download(
@@ -31,75 +38,66 @@ export async function download(
   timers: Timers,
   onProgress: (ratio: number) => void,
   signal: AbortSignal,
+  send: Fetch = fetch,
 ): Promise<Failure | undefined> {
   let failures = 0
+  const memory: Memory = { etag: null, furthestBytes: await startingOffset(request) }
   for (;;) {
-    const outcome = await attempt(request, timers, onProgress, signal)
+    const before = memory.furthestBytes
+    const outcome = await attempt(request, { timers, onProgress, signal, send, memory })
     if (outcome.type === 'complete') return undefined
     if (outcome.type === 'given_up') return outcome.error
-    failures = outcome.gainedBytes >= agentLimits.downloadProgressBytes ? 1 : failures + 1
+    const gainedBytes = memory.furthestBytes - before
+    failures = gainedBytes >= agentLimits.downloadProgressBytes ? 1 : failures + 1
     if (failures >= agentLimits.downloadAttemptsMax)
-      return loadFailed(`the download failed ${failures} times, last: ${outcome.reason}`)
+      return {
+        code: 'model_load_failed',
+        message: `the download failed ${failures} times, last: ${outcome.reason}`,
+      }
     const waitMs = agentLimits.downloadRetryMinMs * 2 ** (failures - 1)
     await waited(Math.min(agentLimits.downloadRetryMaxMs, waitMs), timers, signal)
   }
 }
 
-async function attempt(
-  request: DownloadRequest,
-  timers: Timers,
-  onProgress: (ratio: number) => void,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  if (signal.aborted) return givenUp({ code: 'cancelled', message: 'the download was stopped' })
-  const stall = new StallGuard(timers)
-  let writtenBytes = 0
-  try {
-    const offset = await startingOffset(request)
-    if (offset === request.sizeBytes) return { type: 'complete' }
-    const full = await diskShortage(request, request.sizeBytes - offset)
-    if (full !== undefined) return givenUp(full)
-    const response = await requestFrom(request, offset, AbortSignal.any([signal, stall.signal]))
-    const start = startOf(response, offset, request.sizeBytes)
-    if (typeof start !== 'number') return start
-    for await (const total of append(response, request, start, stall)) {
-      writtenBytes = total - start
-      onProgress(total / request.sizeBytes)
-    }
-    if (start + writtenBytes === request.sizeBytes) return { type: 'complete' }
-    return { type: 'broken_off', reason: 'the connection was cut', gainedBytes: writtenBytes }
-  } catch (error) {
-    return failureOf(error, signal, writtenBytes)
-  } finally {
-    stall.stop()
-  }
+type AttemptDeps = {
+  readonly timers: Timers
+  readonly onProgress: (ratio: number) => void
+  readonly signal: AbortSignal
+  readonly send: Fetch
+  readonly memory: Memory
 }
 
-/** Cuts a transfer that brings nothing for too long. */
-class StallGuard {
-  readonly #abort = new AbortController()
-  readonly #timers: Timers
-  #cancel: () => void = () => {}
-
-  constructor(timers: Timers) {
-    this.#timers = timers
-    this.alive()
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal
-  }
-
-  alive(): void {
-    this.#cancel()
-    const seconds = agentLimits.downloadStallMs / 1_000
-    this.#cancel = this.#timers.after(agentLimits.downloadStallMs, () =>
-      this.#abort.abort(new Error(`nothing came for ${seconds} s`)),
-    )
-  }
-
-  stop(): void {
-    this.#cancel()
+async function attempt(request: DownloadRequest, deps: AttemptDeps): Promise<Outcome> {
+  const { timers, onProgress, signal, send, memory } = deps
+  const { partPath, sizeBytes } = request
+  if (signal.aborted) return stopped
+  const stall = new StallGuard(timers)
+  try {
+    const offset = await startingOffset(request)
+    if (offset === sizeBytes) return { type: 'complete' }
+    const full = await diskShortage(partPath, sizeBytes - offset)
+    if (full !== undefined) return await givenUpEmpty(partPath, full)
+    const either = AbortSignal.any([signal, stall.signal])
+    const response = await fetchFollowing(request, headersFor(offset, memory), either, send)
+    if ('problem' in response) return loadFailed(response.problem)
+    const verdict = judgeAnswer(response, offset, sizeBytes)
+    if (verdict.type !== 'body') {
+      await response.body?.cancel()
+      return verdict
+    }
+    memory.etag = strongEtag(response)
+    let totalBytes = verdict.start
+    for await (const total of append(response, request, verdict.start, stall)) {
+      totalBytes = total
+      memory.furthestBytes = Math.max(memory.furthestBytes, total)
+      onProgress(total / sizeBytes)
+    }
+    if (totalBytes === sizeBytes) return { type: 'complete' }
+    return { type: 'broken_off', reason: 'the connection was cut' }
+  } catch (error) {
+    return await outcomeOf(error, partPath, signal)
+  } finally {
+    stall.stop()
   }
 }
 
@@ -113,39 +111,17 @@ async function startingOffset({ partPath, sizeBytes }: DownloadRequest): Promise
   return 0
 }
 
-const requestFrom = (
-  { url, pool }: DownloadRequest,
-  offset: number,
-  signal: AbortSignal,
-): Promise<Response> =>
-  fetch(url, {
-    signal,
-    headers: {
-      ...pool?.headers,
-      'accept-encoding': 'identity',
-      ...(offset > 0 ? { range: `bytes=${offset}-` } : {}),
-    },
-    // A redirect would carry the pool's key to somebody else; public hosts redirect to their caches.
-    ...(pool === null ? {} : { tls: { ca: pool.caPem }, redirect: 'error' as const }),
-  })
+const headersFor = (offset: number, { etag }: Memory): Record<string, string> => ({
+  'accept-encoding': 'identity',
+  ...(offset > 0 ? { range: `bytes=${offset}-` } : {}),
+  // Without it a server that has another file by now would send the rest of that one.
+  ...(offset > 0 && etag !== null ? { 'if-range': etag } : {}),
+})
 
-/** Where the body begins in the file (0: the server ignored the range), or why there is nothing to read. */
-function startOf(response: Response, offset: number, sizeBytes: number): number | Outcome {
-  const { status } = response
-  const length = response.headers.get('content-length')
-  if (status === 200) {
-    if (length !== null && Number(length) !== sizeBytes)
-      return givenUp(invalid(`the source has ${length} bytes, the catalogue says ${sizeBytes}`))
-    return 0
-  }
-  if (status === 206) {
-    const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '')
-    if (range !== null && Number(range[1]) === offset) return offset
-    return givenUp(loadFailed('the source answers ranges with other ranges'))
-  }
-  if (status === 408 || status === 429 || status >= 500)
-    return { type: 'broken_off', reason: `the source answers ${status}`, gainedBytes: 0 }
-  return givenUp(loadFailed(`the source answers ${status}`))
+/** Only strong ones say that the bytes are the same (RFC 9110, 13.1.5). */
+function strongEtag({ headers }: Response): string | null {
+  const etag = headers.get('etag')
+  return etag?.startsWith('"') === true ? etag : null
 }
 
 /** Writes the body behind `start`. Yields the size of the file after every piece. */
@@ -175,43 +151,25 @@ async function* append(
 
 class TooLong extends Error {}
 
-function failureOf(error: unknown, signal: AbortSignal, gainedBytes: number): Outcome {
-  if (signal.aborted) return givenUp({ code: 'cancelled', message: 'the download was stopped' })
+async function outcomeOf(error: unknown, partPath: string, signal: AbortSignal): Promise<Outcome> {
+  if (signal.aborted) return stopped
   if (error instanceof TooLong)
-    return givenUp(invalid('the source sends more bytes than the catalogue says'))
-  const code = error instanceof Error ? Reflect.get(error, 'code') : undefined
-  if (code === 'ENOSPC' || code === 'EDQUOT') return givenUp(loadFailed('the disk is full'))
-  if (code === 'EACCES' || code === 'EROFS' || code === 'EIO')
-    return givenUp(loadFailed(`the model folder cannot be written (${code})`))
-  const reason = error instanceof Error ? error.message : String(error)
-  return { type: 'broken_off', reason, gainedBytes }
+    return givenUp({
+      code: 'model_file_invalid',
+      message: 'the source sends more bytes than the catalogue says',
+    })
+  const failure = writeFailure(partPath, error)
+  if (failure !== undefined)
+    return isFull(error) ? await givenUpEmpty(partPath, failure) : givenUp(failure)
+  return { type: 'broken_off', reason: error instanceof Error ? error.message : String(error) }
 }
 
-async function diskShortage(
-  { partPath }: DownloadRequest,
-  neededBytes: number,
-): Promise<Failure | undefined> {
-  const { bavail, bsize } = await statfs(dirname(partPath))
-  const freeBytes = bavail * bsize - agentLimits.diskHeadroomBytes
-  if (neededBytes <= freeBytes) return undefined
-  const mb = (bytes: number) => `${Math.max(0, Math.round(bytes / 1024 ** 2))} MB`
-  return loadFailed(
-    `the disk is full: ${mb(neededBytes)} are needed, ${mb(freeBytes)} are free for models`,
-  )
-}
-
-function waited(ms: number, timers: Timers, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const done = () => {
-      cancel()
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const cancel = timers.after(ms, done)
-    signal.addEventListener('abort', done)
-  })
+/** What was begun cannot be ended here, and takes room that the owner needs. */
+async function givenUpEmpty(partPath: string, error: Failure): Promise<Outcome> {
+  await rm(partPath, { force: true })
+  return givenUp(error)
 }
 
 const givenUp = (error: Failure): Outcome => ({ type: 'given_up', error })
-const loadFailed = (message: string): Failure => ({ code: 'model_load_failed', message })
-const invalid = (message: string): Failure => ({ code: 'model_file_invalid', message })
+const loadFailed = (message: string): Outcome => givenUp({ code: 'model_load_failed', message })
+const stopped = givenUp({ code: 'cancelled', message: 'the download was stopped' })

@@ -63,16 +63,20 @@ export function localControlPath(dir: string): string {
   return join(tmpdir(), `gpupool-${process.getuid?.() ?? 0}-${hash}`, 'agent.sock')
 }
 
+/** Answers what is not `status`; undefined: it knows no such request. */
+export type AnswerLine = (line: string) => Promise<unknown>
+
 /**
- * Answers `status` until closed. The caller holds the lock of the state directory, so a socket file that is there was
+ * Answers `status`, and what `more` knows, until closed. The caller holds the lock of the state directory, so a socket file that is there was
  * left by an agent that was killed.
  * @throws StateError when the socket cannot be made
  */
 export async function serveLocalControl(
   path: string,
   status: () => AgentStatus,
+  more: AnswerLine = async () => undefined,
 ): Promise<{ close(): void }> {
-  const server = createServer(socket => answer(socket, status))
+  const server = createServer(socket => answer(socket, status, more))
   const isFile = process.platform !== 'win32'
   try {
     if (isFile) {
@@ -96,7 +100,7 @@ export async function serveLocalControl(
   }
 }
 
-function answer(socket: Socket, status: () => AgentStatus): void {
+function answer(socket: Socket, status: () => AgentStatus, more: AnswerLine): void {
   let request = ''
   socket.setTimeout(agentLimits.localControlTimeoutMs, () => socket.destroy())
   // A client that goes away early is its own business.
@@ -105,16 +109,31 @@ function answer(socket: Socket, status: () => AgentStatus): void {
   socket.on('data', (text: string) => {
     request += text
     if (!request.includes('\n') && request.length < agentLimits.localControlBytesMax) return
-    socket.end(
-      request.trim() === 'status'
-        ? `${JSON.stringify(status())}\n`
-        : `${JSON.stringify({ error: 'unknown request' })}\n`,
+    socket.removeAllListeners('data')
+    void answerLine(request.trim(), status, more).then(said =>
+      socket.end(`${JSON.stringify(said)}\n`),
     )
   })
 }
 
+const answerLine = async (line: string, status: () => AgentStatus, more: AnswerLine) =>
+  line === 'status' ? status() : ((await more(line)) ?? { error: 'unknown request' })
+
 /** @returns what the running agent says, or undefined when none is running on this state directory */
-export function askStatus(path: string): Promise<AgentStatus | undefined> {
+export async function askStatus(path: string): Promise<AgentStatus | undefined> {
+  const text = await askLocal(path, 'status')
+  if (text === undefined) return undefined
+  const status = parseStatus(text)
+  if (status === undefined) throw new StateError('the running agent answers another language')
+  return status
+}
+
+/**
+ * Asks the running agent one line.
+ * @returns its answer, or undefined when none is running on this state directory
+ * @throws StateError when it cannot be asked
+ */
+export function askLocal(path: string, line: string): Promise<string | undefined> {
   return new Promise((settle, fail) => {
     const socket = createConnection(path)
     let text = ''
@@ -123,7 +142,7 @@ export function askStatus(path: string): Promise<AgentStatus | undefined> {
       fail(new StateError('the running agent does not answer'))
     })
     socket.setEncoding('utf8')
-    socket.on('connect', () => socket.write('status\n'))
+    socket.on('connect', () => socket.write(`${line}\n`))
     socket.on('data', (piece: string) => {
       text += piece
       if (text.length > agentLimits.localControlBytesMax) socket.destroy()
@@ -134,11 +153,7 @@ export function askStatus(path: string): Promise<AgentStatus | undefined> {
       if (code === 'ENOENT' || code === 'ECONNREFUSED') settle(undefined)
       else fail(new StateError(`the running agent cannot be asked: ${error.message}`))
     })
-    socket.on('close', () => {
-      const status = parseStatus(text)
-      if (status === undefined) fail(new StateError('the running agent answers another language'))
-      else settle(status)
-    })
+    socket.on('close', () => settle(text))
   })
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import type { ModelManifest, ModelSource } from '../models/manifest.ts'
+import { splitSha256 } from '../models/split-gguf.ts'
 import { newAgentId } from '../protocol/ids.ts'
 import { agentLimits } from './agent-limits.ts'
 import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
@@ -30,6 +31,11 @@ class TestTimers implements Timers {
   after(ms: number, callback: () => void): () => void {
     if (ms === agentLimits.downloadStallMs) {
       this.stall = callback
+      return () => {}
+    }
+    // Who waits for another's download looks again in a turn of its own: the other needs turns as well.
+    if (ms === agentLimits.downloadClaimPollMs) {
+      setImmediate(callback)
       return () => {}
     }
     this.retriesMs.push(ms)
@@ -172,6 +178,39 @@ describe('a download', () => {
     expect(readFileSync(target()).equals(content)).toBe(true)
   })
 
+  test('that goes on from wrong bytes is made once more from the start', async () => {
+    writeFileSync(`${target()}.part`, content.subarray(7, 1_000_000))
+    answer = ranged
+    expect(await obtain(create())).toEqual({ path: target() })
+    expect(requests.map(rangeStart)).toEqual([999_993, 0])
+  })
+
+  test('does not go on in a file that the server has changed meanwhile', async () => {
+    answer = request => {
+      if (requests.length === 1)
+        return new Response(cutAfter(500_000).body, { headers: { etag: '"old"' } })
+      // As RFC 9110 says: another version than the one in If-Range is sent whole.
+      const isOld = request.headers.get('if-range') === '"old"'
+      return isOld ? new Response(content) : ranged(request, content.toReversed())
+    }
+    expect(await obtain(create())).toEqual({ path: target() })
+    expect(requests).toHaveLength(2)
+  })
+
+  test('from a server that begins anew each time is given up all the same', async () => {
+    answer = () => cutAfter(2_000_000)
+    expect(await obtain(create())).toMatchObject({ code: 'model_load_failed' })
+    expect(requests).toHaveLength(agentLimits.downloadAttemptsMax)
+  })
+
+  test('of two agents on one folder is one', async () => {
+    answer = ranged
+    const found = await Promise.all([obtain(create()), obtain(create())])
+    expect(found).toEqual([{ path: target() }, { path: target() }])
+    expect(requests).toHaveLength(1)
+    expect(readdirSync(dir)).not.toContain(`${manifest.sha256}.gguf.lock`)
+  })
+
   test('of wrong bytes is deleted and called invalid', async () => {
     answer = request => ranged(request, content.toReversed())
     expect(await obtain(create())).toMatchObject({ code: 'model_file_invalid' })
@@ -228,7 +267,9 @@ describe('a download', () => {
     const huge = { ...manifest, sizeBytes: 1e17 }
     expect(await obtain(create(), fromPool, huge)).toMatchObject({
       code: 'model_load_failed',
-      message: expect.stringMatching(/^the disk is full: \d+ MB are needed/),
+      message: expect.stringMatching(
+        /^the disk is full: .* GB are needed in .*; free some space there/,
+      ),
     })
     expect(requests).toHaveLength(0)
   })
@@ -285,5 +326,58 @@ describe('a download', () => {
     expect(await left).toMatchObject({ code: 'cancelled' })
     expect(await again).toEqual({ path: target() })
     expect(existsSync(`${target()}.part`)).toBe(false)
+  })
+})
+
+describe('a split model', () => {
+  const cut = 1_000_000
+  const pieces = [content.subarray(0, cut), content.subarray(cut)]
+  const parts = pieces.map(piece => ({
+    sha256: new Bun.CryptoHasher('sha256').update(piece).digest('hex'),
+    sizeBytes: piece.length,
+  }))
+  const split: ModelManifest = { ...manifest, sha256: splitSha256(parts), parts }
+  const sources: ModelSource[] = [{ kind: 'url', url: `/models/${split.sha256}` }]
+  const serve = (request: Request): Response => {
+    const at = parts.findIndex(({ sha256 }) => request.url.endsWith(`/models/${sha256}`))
+    const piece = pieces[at]
+    return piece === undefined ? new Response('', { status: 404 }) : ranged(request, piece)
+  }
+
+  test('lies in one folder, and is loaded by its first part', async () => {
+    answer = serve
+    const progress: number[] = []
+    const wanted = { manifest: split, sources }
+    const found = await create().obtain(wanted, ratio => progress.push(ratio), never)
+    const folder = join(dir, `${split.sha256}.split`)
+    expect(found).toEqual({ path: join(folder, 'model-00001-of-00002.gguf') })
+    const names = ['model-00001-of-00002.gguf', 'model-00002-of-00002.gguf']
+    expect(readdirSync(folder).toSorted()).toEqual(names)
+    expect(Buffer.concat(names.map(name => readFileSync(join(folder, name))))).toEqual(
+      Buffer.from(content),
+    )
+    expect(progress.at(-1)).toBe(1)
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b))
+    expect(await obtain(create(), sources, split)).toEqual(found)
+    expect(requests).toHaveLength(2)
+  })
+
+  test('is not loaded while one part is wrong', async () => {
+    answer = request =>
+      request.url.endsWith(parts[1]?.sha256 ?? '')
+        ? ranged(request, content.slice(0, sizeBytes - cut))
+        : serve(request)
+    expect(await obtain(create(), sources, split)).toMatchObject({ code: 'model_file_invalid' })
+    answer = serve
+    expect(await obtain(create(), sources, split)).toHaveProperty('path')
+  })
+
+  test('is used where it lies, only with all parts', async () => {
+    const path = join(dir, 'big-00001-of-00002.gguf')
+    writeFileSync(path, content.subarray(0, cut))
+    const here: ModelSource[] = [{ kind: 'path', path }]
+    expect(await obtain(create(), here, split)).toHaveProperty('code')
+    writeFileSync(join(dir, 'big-00002-of-00002.gguf'), content.subarray(cut))
+    expect(await obtain(create(), here, split)).toEqual({ path })
   })
 })

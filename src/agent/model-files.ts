@@ -1,11 +1,16 @@
-import { rename, rm, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { ModelManifest, ModelSource } from '../models/manifest.ts'
+import { partName, splitPaths, splitSha256 } from '../models/split-gguf.ts'
 import type { Failure } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
 import { download, type DownloadRequest } from './download.ts'
+import type { Fetch } from './download-redirect.ts'
+import { claimFile } from './file-claim.ts'
 import { FileHashes, hashFile } from './file-hashes.ts'
+import type { ModelShelf } from './model-shelf.ts'
 import { poolHeaders } from './pool-request.ts'
 import type { Identity } from './state-dir.ts'
 import type { Timers } from './timers.ts'
@@ -19,8 +24,17 @@ export type ModelFilesDeps = {
   readonly caPem: string
   readonly timers: Timers
   readonly log: Logger
+  /** Makes room and remembers what is used; absent: files stay for good. */
+  readonly shelf?: Pick<ModelShelf, 'makeRoom' | 'used'>
+  /** The global `fetch`, unless a test looks at what is sent. */
+  readonly send?: Fetch
 }
 
+/** One file to fetch; `model` is set where it is a part of one. */
+type FileFacts = Pick<ModelManifest, 'name' | 'sha256' | 'sizeBytes'> & {
+  readonly model?: ModelManifest
+}
+type Part = Pick<ModelManifest, 'sha256' | 'sizeBytes'>
 type Found = { readonly path: string } | Failure
 
 /** One search for one file, however many wait for it. */
@@ -104,10 +118,11 @@ export class ModelFiles {
     const failures: Failure[] = []
     for (const source of sources) {
       if (source.kind === 'external') continue
-      const found =
-        source.kind === 'path'
-          ? await this.#checkFile(source.path, manifest, signal)
-          : await this.#fromUrl(source.url, manifest, onProgress, signal)
+      const found = await (manifest.parts !== undefined
+        ? this.#allParts(source, manifest, manifest.parts, onProgress, signal)
+        : source.kind === 'path'
+          ? this.#checkFile(source.path, manifest, signal)
+          : this.#fromUrl(source.url, this.#pathOf(manifest.sha256), manifest, onProgress, signal))
       if ('path' in found || signal.aborted) return found
       failures.push(found)
     }
@@ -118,22 +133,100 @@ export class ModelFiles {
     }
   }
 
-  async #fromUrl(
-    url: string,
+  /** A split model lies in a folder of its own, under names by which the engine finds all parts from the first. */
+  async #allParts(
+    source: Exclude<ModelSource, { kind: 'external' }>,
     manifest: ModelManifest,
+    parts: readonly Part[],
     onProgress: (ratio: number) => void,
     signal: AbortSignal,
   ): Promise<Found> {
-    const path = join(this.#deps.modelsDir, `${manifest.sha256}.gguf`)
+    const { modelsDir, identity } = this.#deps
+    const folder = join(modelsDir, `${manifest.sha256}.split`)
+    const paths = source.kind === 'path' ? splitPaths(source.path) : namesIn(folder, parts.length)
+    if (
+      splitSha256(parts) !== manifest.sha256 ||
+      !Array.isArray(paths) ||
+      parts.length !== paths.length
+    )
+      return {
+        code: 'model_file_invalid',
+        message: 'the parts of the model do not fit its manifest',
+      }
+    if (source.kind === 'url') await mkdir(folder, { recursive: true, mode: 0o700 })
+    let doneBytes = 0
+    for (const [index, { sha256, sizeBytes }] of parts.entries()) {
+      const part = { name: manifest.name, sha256, sizeBytes, model: manifest }
+      const path: string = paths[index]
+      const before = doneBytes
+      const progress = (ratio: number) =>
+        onProgress((before + ratio * sizeBytes) / manifest.sizeBytes)
+      const found = await (source.kind === 'path'
+        ? this.#checkFile(path, part, signal)
+        : this.#fromUrl(
+            new URL(sha256, new URL(source.url, identity.origin)).href,
+            path,
+            part,
+            progress,
+            signal,
+          ))
+      if (!('path' in found)) return found
+      doneBytes += sizeBytes
+    }
+    return { path: paths[0] }
+  }
+
+  readonly #pathOf = (sha256: string) => join(this.#deps.modelsDir, `${sha256}.gguf`)
+
+  async #fromUrl(
+    url: string,
+    path: string,
+    manifest: FileFacts,
+    onProgress: (ratio: number) => void,
+    signal: AbortSignal,
+  ): Promise<Found> {
     const own = await this.#checkFile(path, manifest, signal)
+    if ('path' in own) this.#deps.shelf?.used(manifest.model ?? manifest)
     if ('path' in own || signal.aborted) return own
-    const partPath = `${path}.part`
-    const request = this.#request(url, partPath, manifest.sizeBytes)
+    const request = this.#request(url, `${path}.part`, manifest.sizeBytes)
     if ('code' in request) return request
-    this.#deps.log.info({ model: manifest.name, sizeBytes: manifest.sizeBytes }, 'downloading')
-    const failure = await download(request, this.#deps.timers, onProgress, signal)
+    try {
+      const claim = await claimFile(path, this.#deps.timers, signal)
+      if (claim === undefined) return unreadable(null, signal)
+      try {
+        // Whoever had the claim before may have fetched it.
+        const theirs = await this.#checkFile(path, manifest, signal)
+        if ('path' in theirs || signal.aborted) return theirs
+        return await this.#downloadTo(path, request, manifest, onProgress, signal)
+      } finally {
+        claim.release()
+      }
+    } catch (error) {
+      return unreadable(error, signal)
+    }
+  }
+
+  async #downloadTo(
+    path: string,
+    request: DownloadRequest,
+    manifest: FileFacts,
+    onProgress: (ratio: number) => void,
+    signal: AbortSignal,
+  ): Promise<Found> {
+    const { log, timers, send, shelf } = this.#deps
+    const noRoom = await shelf?.makeRoom(manifest)
+    if (noRoom !== undefined) return noRoom
+    log.info({ model: manifest.name, sizeBytes: manifest.sizeBytes }, 'downloading')
+    const begunBefore = existsSync(request.partPath)
+    const failure = await download(request, timers, onProgress, signal, send)
     if (failure !== undefined) return failure
-    return await this.#adopt(partPath, path, manifest, signal)
+    // Before it has its name: a file without a note would never make way.
+    shelf?.used(manifest.model ?? manifest, true)
+    const adopted = await this.#adopt(request.partPath, path, manifest, signal)
+    // The wrong bytes may be those from before, of another source or a damaged disk: once more without them.
+    if (!begunBefore || 'path' in adopted || adopted.code !== 'model_file_invalid') return adopted
+    log.warn({ model: manifest.name }, 'the continued download is not the model; from the start')
+    return await this.#downloadTo(path, request, manifest, onProgress, signal)
   }
 
   /** Relative URLs are the pool's and get its key; anything else must be https and gets nothing of ours. */
@@ -153,7 +246,7 @@ export class ModelFiles {
   async #adopt(
     partPath: string,
     path: string,
-    manifest: ModelManifest,
+    manifest: FileFacts,
     signal: AbortSignal,
   ): Promise<Found> {
     try {
@@ -170,7 +263,7 @@ export class ModelFiles {
   }
 
   /** Whether a regular file of the right size and hash lies at a path. Size first: it rules most mistakes out at once. */
-  async #checkFile(path: string, manifest: ModelManifest, signal: AbortSignal): Promise<Found> {
+  async #checkFile(path: string, manifest: FileFacts, signal: AbortSignal): Promise<Found> {
     try {
       const facts = await stat(path)
       if (!facts.isFile() || facts.size !== manifest.sizeBytes)
@@ -188,3 +281,6 @@ function unreadable(error: unknown, signal: AbortSignal): Failure {
   const message = error instanceof Error ? error.message : String(error)
   return { code: 'model_load_failed', message }
 }
+
+const namesIn = (folder: string, count: number): readonly string[] =>
+  Array.from({ length: count }, (_, index) => join(folder, partName('model', index + 1, count)))

@@ -1,8 +1,8 @@
-import { readGgufHeader } from '../models/gguf-header.ts'
 import { layersThatFit, memoryNeed } from '../models/memory-need.ts'
 import { modelKind } from '../models/model-kind.ts'
 import { modelShape } from '../models/model-shape.ts'
 import { servingRequest } from '../models/serving-need.ts'
+import { readModelHeader } from '../models/split-gguf.ts'
 import { limits } from '../protocol/limits.ts'
 import type { EngineModel } from './engine/engine.ts'
 
@@ -36,7 +36,7 @@ export function planLoad(
 ): LoadPlan {
   const fallback = gpu.state === 'unwanted' ? undecidedWithoutGpu : undecided
   if (gpu.state === 'unknown') return fallback
-  const header = readGgufHeader(path)
+  const header = readModelHeader(path)
   if (typeof header === 'string') return fallback
   const shape = modelShape(header)
   if (typeof shape === 'string') return fallback

@@ -10,6 +10,7 @@ import type { Inventory } from '../protocol/gpu.ts'
 import { takeAgentLock } from './agent-lock.ts'
 import { agentPublicKey } from './agent-keys.ts'
 import { parseCommandLine, usage, type Command } from './command-line.ts'
+import { parseDiskGb } from './disk-budget.ts'
 import { doctor } from './doctor/doctor-command.ts'
 import type { EngineSurroundings, PreparedEngine, PrepareEngine } from './engine/prepare-engine.ts'
 import type { PrepareWorker } from './engine/worker-program.ts'
@@ -19,6 +20,7 @@ import { embeddedFile } from './executable/embedded-file.ts'
 import { readEngineSettings } from './external/engine-settings.ts'
 import { judgeDevice } from '../capability/judge-device.ts'
 import { askStatus, localControlPath } from './local-control.ts'
+import { modelsCommand } from './models/models-command.ts'
 import { probe } from './probe/probe-command.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'
@@ -71,6 +73,8 @@ async function perform(command: Command, dir: string, engine: EngineParts): Prom
       return leave(command.yes, dir)
     case 'probe':
       return await probe(command.json, dir)
+    case 'models':
+      return await modelsCommand(command, dir)
     case 'doctor':
       return await doctor(command.json, dir, engine.prepareWorker)
   }
@@ -113,6 +117,8 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
   if (typeof threads === 'string') return fail(threads)
   const calibrate = parseCalibrate(process.env['GPUPOOL_AGENT_CALIBRATE'])
   if (typeof calibrate === 'string') return fail(calibrate)
+  const diskBudgetBytes = parseDiskGb(process.env['GPUPOOL_AGENT_DISK_GB'])
+  if (typeof diskBudgetBytes === 'string') return fail(diskBudgetBytes)
   const engines = await readEngineSettings(process.env, name => lookup(name, { all: true }))
   if (typeof engines === 'string') return fail(engines)
   const log = createLog()
@@ -146,6 +152,7 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
     calibration: calibrate ? { startMeasuring, engineVersion } : null,
     engines,
     chosenThreads: threads,
+    diskBudgetBytes,
     clock: systemClock,
     wallClock,
     timers: processTimers,

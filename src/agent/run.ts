@@ -23,6 +23,8 @@ import { instanceOverview } from './instance-overview.ts'
 import { InventoryKeeper } from './inventory-keeper.ts'
 import { localControlPath, serveLocalControl, type AgentStatus } from './local-control.ts'
 import { ModelFiles } from './model-files.ts'
+import { ModelShelf } from './model-shelf.ts'
+import { answerShelf } from './models/shelf-request.ts'
 import { SleepWatch } from './sleep-watch.ts'
 import { software } from './software.ts'
 import { modelsDirOf, type Enrolment } from './state-dir.ts'
@@ -51,6 +53,8 @@ export type AgentDeps = {
   readonly engines?: EngineSettings
   /** GPUPOOL_AGENT_THREADS; null: measured. */
   readonly chosenThreads: number | null
+  /** GPUPOOL_AGENT_DISK_GB; null or absent: a share of the disk. */
+  readonly diskBudgetBytes?: number | null
   readonly clock: Clock
   readonly wallClock: Clock
   readonly timers: Timers
@@ -84,6 +88,7 @@ class Agent implements RunningAgent {
   readonly #connection = new Connection()
   readonly #transport: Transport
   readonly #host: InstanceHost
+  readonly #shelf: ModelShelf
   readonly #frames: FrameOutlet
   readonly #keeper: InventoryKeeper
   readonly #external: ExternalEngines
@@ -135,18 +140,19 @@ class Agent implements RunningAgent {
       timers,
       send: message => this.#transport.send(message),
     })
+    const modelsDir = modelsDirOf(deps.dir)
+    this.#shelf = new ModelShelf({
+      ...deps,
+      modelsDir,
+      budgetBytes: deps.diskBudgetBytes ?? null,
+      inUse: () => new Set(this.#host.held.map(({ load }) => load.manifest.sha256)),
+    })
     this.#host = new InstanceHost({
       clock,
       log,
       startEngine: deps.startEngine,
       startExternal: this.#external.start,
-      modelFiles: new ModelFiles({
-        modelsDir: modelsDirOf(deps.dir),
-        identity,
-        caPem,
-        timers,
-        log,
-      }),
+      modelFiles: new ModelFiles({ ...deps, modelsDir, identity, caPem, shelf: this.#shelf }),
       chooseThreads: () =>
         chooseThreads({
           ...deps.inventory.cpu,
@@ -168,7 +174,9 @@ class Agent implements RunningAgent {
   }
 
   async start(): Promise<void> {
-    const control = await serveLocalControl(localControlPath(this.#deps.dir), () => this.#status())
+    const path = localControlPath(this.#deps.dir)
+    const more = (line: string) => answerShelf(this.#shelf, line)
+    const control = await serveLocalControl(path, () => this.#status(), more)
     this.#closeControl = () => control.close()
     void this.#keeper.start()
     // Before the agent is online, so that what it offers is known with its first word; each answers within seconds.

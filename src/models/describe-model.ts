@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import type { Failure } from '../protocol/errors.ts'
 import { ggufFacts } from './gguf-facts.ts'
-import { readGgufHeader, type GgufHeader } from './gguf-header.ts'
+import type { GgufHeader } from './gguf-header.ts'
 import type { ModelManifest } from './manifest.ts'
 import { embeddingDimensions, modelKind } from './model-kind.ts'
 import { modelShape } from './model-shape.ts'
+import { readModelHeader, splitPaths, splitSha256 } from './split-gguf.ts'
 
 export type ModelDescription = Omit<ModelManifest, 'name'>
 
@@ -17,15 +18,15 @@ const readBytes = 1024 * 1024
  * @returns the description, or `model_file_invalid` with the reason
  */
 export async function describeModel(path: string): Promise<ModelDescription | Failure> {
-  const header = readGgufHeader(path)
+  const header = readModelHeader(path)
   if (typeof header === 'string') return invalid(path, header)
   const facts = ggufFacts(header)
   if (typeof facts === 'string') return invalid(path, facts)
   const shape = modelShape(header)
-  const sha256 = await fileSha256(path)
-  if (typeof sha256 !== 'string') return sha256
+  const hashes = await hashesOf(path)
+  if ('code' in hashes) return hashes
   return {
-    sha256,
+    ...hashes,
     sizeBytes: header.fileBytes,
     architecture: facts.architecture,
     quantisation: facts.quantisation,
@@ -34,6 +35,22 @@ export async function describeModel(path: string): Promise<ModelDescription | Fa
     shape: typeof shape === 'string' ? null : shape,
     ...abilitiesOf(header),
   }
+}
+
+async function hashesOf(path: string): Promise<Pick<ModelManifest, 'sha256' | 'parts'> | Failure> {
+  const paths = splitPaths(path)
+  if (typeof paths === 'string') return invalid(path, paths)
+  if (paths === null) {
+    const sha256 = await fileSha256(path)
+    return typeof sha256 === 'string' ? { sha256 } : sha256
+  }
+  const parts: { sha256: string; sizeBytes: number }[] = []
+  for (const part of paths) {
+    const sha256 = await fileSha256(part)
+    if (typeof sha256 !== 'string') return sha256
+    parts.push({ sha256, sizeBytes: statSync(part).size })
+  }
+  return { sha256: splitSha256(parts), parts }
 }
 
 function abilitiesOf(header: GgufHeader): Pick<ModelManifest, 'kind' | 'embedding'> {

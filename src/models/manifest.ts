@@ -3,6 +3,7 @@ import { limits } from '../protocol/limits.ts'
 import { ExternalSourceSchema } from './external-model.ts'
 import { ModelKindSchema } from './model-kind.ts'
 import { ModelShapeSchema } from './model-shape-schema.ts'
+import { modelPartsMax } from './split-gguf.ts'
 
 /**
  * What a model name means, everywhere in the pool: the same name is the same weights, template and context.
@@ -30,6 +31,19 @@ export const ModelManifestSchema = Type.Object({
   shape: Type.Optional(Type.Union([ModelShapeSchema, Type.Null()])),
   /** What it is for; absent for models that were added by an earlier version, which took all for chat models. */
   kind: Type.Optional(ModelKindSchema),
+  /**
+   * Of a model that is split into several files, all of them in order; then `sha256` is split-gguf.ts's hash of theirs
+   * and `sizeBytes` their sum. Absent: one file. An agent that does not know this finds no such file, and says so.
+   */
+  parts: Type.Optional(
+    Type.Array(
+      Type.Object({
+        sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+        sizeBytes: Type.Integer({ minimum: 0 }),
+      }),
+      { minItems: 1, maxItems: modelPartsMax },
+    ),
+  ),
   /** Of embedding models. */
   embedding: Type.Optional(
     Type.Object({

@@ -133,10 +133,10 @@ async function answerModel(
 ): Promise<Response> {
   if (!(await isEnrolledAgent(deps.store, request)))
     return failure({ code: 'unauthorized', message: 'only agents of this pool may fetch models' })
-  const source = deps.catalogue.bySha256(sha256Hex)?.source
-  if (source?.kind !== 'path')
+  const path = deps.catalogue.pathOf(sha256Hex)
+  if (path === undefined)
     return failure({ code: 'not_found', message: 'the catalogue has no such file' })
-  return serveFile(request, { path: source.path })
+  return serveFile(request, { path, headers: { etag: `"${sha256Hex}"` } })
 }
 
 async function answerCatalogue(deps: EnrolListenerDeps, request: Request): Promise<Response> {

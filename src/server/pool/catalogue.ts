@@ -1,3 +1,4 @@
+import { splitPaths } from '../../models/split-gguf.ts'
 import type { InstanceId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
 import type { ModelFacts } from '../../scheduler/event.ts'
@@ -6,10 +7,10 @@ import type { ModelRecord, Store } from '../store/store.ts'
 
 /** The models that clients may ask for, as last read from the store. */
 export class Catalogue {
-  readonly #store: Store
+  readonly #store: Pick<Store, 'listModels'>
   #byName = new Map<string, ModelRecord>()
 
-  constructor(store: Store) {
+  constructor(store: Pick<Store, 'listModels'>) {
     this.#store = store
   }
 
@@ -36,8 +37,16 @@ export class Catalogue {
     return this.#byName.get(name)?.manifest.sha256
   }
 
-  bySha256(sha256: string): ModelRecord | undefined {
-    for (const model of this.#byName.values()) if (model.manifest.sha256 === sha256) return model
+  /** Where a file lies on the server's disk: a model, or a part of a split one. */
+  pathOf(sha256: string): string | undefined {
+    for (const { manifest, source } of this.#byName.values()) {
+      if (source.kind !== 'path') continue
+      const { parts } = manifest
+      if (parts === undefined && manifest.sha256 === sha256) return source.path
+      const at = parts?.findIndex(part => part.sha256 === sha256) ?? -1
+      const paths = at < 0 ? null : splitPaths(source.path)
+      if (paths !== null && typeof paths !== 'string' && paths[at] !== undefined) return paths[at]
+    }
     return undefined
   }
 
