@@ -13,6 +13,11 @@ export const agentLimits = {
   /** A worker that dies more often than this within the window stays down until the pool loads the model again. */
   workerDeathsMax: 3,
   workerDeathWindowMs: 60_000,
+  /** A model that needs the memory of models in use waits so long for them to be idle; it looks this often. */
+  roomWaitMs: 30_000,
+  roomLookMs: 500,
+  /** Memory of a process that has ended is back within so long, or somebody else has it. */
+  memorySettleMs: 5_000,
   /** Smallest step of loading progress that is worth a message. */
   progressStepRatio: 0.05,
   /** Attempts of one download that bring less than `downloadProgressBytes`, before it is given up. */

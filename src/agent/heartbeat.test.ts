@@ -15,22 +15,25 @@ const reading: GpuReading = {
 }
 
 function instance(phase: Instance['phase'], jobs: number): Instance {
-  const made = newInstance({
-    type: 'load',
-    instanceId: newInstanceId(),
-    manifest: {
-      name: 'llama-7b-q4',
-      sha256: 'a'.repeat(64),
-      sizeBytes: 1,
-      architecture: 'llama',
-      quantisation: null,
-      contextTokensTrained: 512,
-      chatTemplateSha256: null,
+  const made = newInstance(
+    {
+      type: 'load',
+      instanceId: newInstanceId(),
+      manifest: {
+        name: 'llama-7b-q4',
+        sha256: 'a'.repeat(64),
+        sizeBytes: 1,
+        architecture: 'llama',
+        quantisation: null,
+        contextTokensTrained: 512,
+        chatTemplateSha256: null,
+      },
+      sources: [{ kind: 'path', path: '/m' }],
+      contextTokens: 64,
+      slots: 2,
     },
-    sources: [{ kind: 'path', path: '/m' }],
-    contextTokens: 64,
-    slots: 2,
-  })
+    0,
+  )
   made.phase = phase
   for (let stream = 0; stream < jobs; stream++) made.running.set(stream, { stream, attempt: 0 })
   return made

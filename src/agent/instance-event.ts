@@ -4,6 +4,7 @@ import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { Order } from './connection-event.ts'
 import type { EngineEvent, EngineTask, WantedModel } from './engine/engine.ts'
+import type { Room } from './room.ts'
 
 /** What an engine says, but for token frames: those go straight to the socket. */
 export type EngineWord = Exclude<EngineEvent, { type: 'token_frame' }>
@@ -16,9 +17,14 @@ export type InstanceEvent =
       readonly type: 'file_ready'
       readonly instanceId: InstanceId
       readonly path: string
-      readonly availableBytes: number
-      /** What the model will take, by its header; null when that cannot be told. */
-      readonly neededBytes: number | null
+      readonly room: Room
+    }
+  /** What memory there is now, as `look_for_room` asked. */
+  | {
+      readonly type: 'room'
+      readonly instanceId: InstanceId
+      readonly look: number
+      readonly room: Room
     }
   | { readonly type: 'file_failed'; readonly instanceId: InstanceId; readonly error: Failure }
   | { readonly type: 'engine'; readonly engine: number; readonly word: EngineWord }
@@ -32,6 +38,13 @@ export type InstanceEvent =
 export type InstanceCommand =
   | { readonly type: 'fetch_file'; readonly load: Load }
   | { readonly type: 'abandon_fetch'; readonly instanceId: InstanceId }
+  | {
+      readonly type: 'look_for_room'
+      readonly load: Load
+      readonly path: string
+      readonly look: number
+      readonly afterMs: number
+    }
   | {
       readonly type: 'start_engine'
       readonly engine: number

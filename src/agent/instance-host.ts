@@ -11,9 +11,12 @@ import { instanceStatus, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
 import { planLoad, type GpuMemory } from './model-need.ts'
 import type { ModelFiles } from './model-files.ts'
+import { RoomWatch } from './room-watch.ts'
+import type { Timers } from './timers.ts'
 
 export type InstanceHostDeps = {
   readonly clock: Clock
+  readonly timers: Timers
   readonly log: Logger
   readonly startEngine: StartEngine
   /** Begins to use an engine that the owner runs. */
@@ -40,10 +43,16 @@ export class InstanceHost {
   readonly #fetches = new Map<InstanceId, AbortController>()
   /** What each engine has of the GPUs, until its process is gone. */
   readonly #gpuBytes = new Map<number, number>()
+  readonly #rooms: RoomWatch
   #busy = false
 
   constructor(deps: InstanceHostDeps) {
     this.#deps = deps
+    this.#rooms = new RoomWatch({
+      ...deps,
+      takenGpuBytes: () => this.#takenGpuBytes,
+      onRoom: event => this.#handle(event),
+    })
   }
 
   get draining(): boolean {
@@ -94,6 +103,7 @@ export class InstanceHost {
   /** Ends every engine and download. Resolves when all workers are gone. */
   async close(): Promise<void> {
     for (const fetching of this.#fetches.values()) fetching.abort()
+    this.#rooms.close()
     const engines = [...this.#engines.values()]
     this.#engines.clear()
     await Promise.all(engines.map(engine => engine.close()))
@@ -110,6 +120,7 @@ export class InstanceHost {
     const busy = this.held.some(
       ({ phase, running, waiting }) =>
         phase.name === 'fetching' ||
+        phase.name === 'making_room' ||
         phase.name === 'starting' ||
         running.size > 0 ||
         waiting.length > 0,
@@ -124,8 +135,11 @@ export class InstanceHost {
     if (withoutGpu) return { state: 'unwanted' }
     const gpu = this.#deps.gpuMemory()
     if (gpu.state !== 'known') return gpu
-    const taken = [...this.#gpuBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
-    return { ...gpu, bytes: Math.max(0, gpu.bytes - taken) }
+    return { ...gpu, bytes: Math.max(0, gpu.bytes - this.#takenGpuBytes) }
+  }
+
+  get #takenGpuBytes(): number {
+    return [...this.#gpuBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
   }
 
   #perform(command: InstanceCommand): void {
@@ -136,6 +150,9 @@ export class InstanceHost {
       case 'abandon_fetch':
         this.#fetches.get(command.instanceId)?.abort()
         this.#fetches.delete(command.instanceId)
+        return
+      case 'look_for_room':
+        this.#rooms.look(command)
         return
       case 'start_engine':
         this.#start(command.engine, command.model)
@@ -169,11 +186,7 @@ export class InstanceHost {
     this.#fetches.delete(instanceId)
     if ('path' in found) {
       const { path } = found
-      const availableBytes = this.#deps.availableBytes()
-      const { withoutGpu = false } = load
-      const plan = planLoad(path, load, this.#gpuMemory(withoutGpu))
-      const neededBytes = plan.mainBytes
-      this.#handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
+      this.#handle({ type: 'file_ready', instanceId, path, room: this.#rooms.measure(load, path) })
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }
 

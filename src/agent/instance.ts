@@ -2,13 +2,20 @@ import type { Instant } from '../clock.ts'
 import type { ExternalSource } from '../models/external-model.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
-import { limits } from '../protocol/limits.ts'
 import type { Assign, AssignEmbed, Load } from '../protocol/server-message.ts'
 import type { EngineTask } from './engine/engine.ts'
+import type { Footprint } from './evictions.ts'
 
 /** Where one instance stands, with what only exists there. */
 export type Phase =
   | { readonly name: 'fetching'; readonly progress: number | null }
+  /** The file is here, and memory is not yet. `look`: the one that was asked for last. */
+  | {
+      readonly name: 'making_room'
+      readonly path: string
+      readonly since: Instant
+      readonly look: number
+    }
   | {
       readonly name: 'starting'
       readonly engine: number
@@ -38,14 +45,20 @@ export type Instance = {
   readonly running: Map<number, { readonly stream: number; readonly attempt: number }>
   /** When workers died, within the window that counts. */
   deaths: Instant[]
+  /** When it was asked for, or last had a job. */
+  lastUsedAt: Instant
+  /** What it takes of the machine, once it has a process. */
+  footprint: Footprint
 }
 
-export const newInstance = (load: Load): Instance => ({
+export const newInstance = (load: Load, now: Instant): Instance => ({
   load,
   phase: { name: 'fetching', progress: null },
   waiting: [],
   running: new Map(),
   deaths: [],
+  lastUsedAt: now,
+  footprint: { mainBytes: 0, gpuBytes: 0 },
 })
 
 /** Set when no file is loaded, because an engine that the owner runs serves the model. */
@@ -77,6 +90,8 @@ export function instanceStatus({ phase }: Instance): InstanceState {
         state: 'loading',
         progress: phase.progress === null ? null : phase.progress * fetchShare,
       }
+    case 'making_room':
+      return { state: 'loading', progress: fetchShare }
     case 'starting':
       return { state: 'loading', progress: fetchShare + (phase.progress ?? 0) * (1 - fetchShare) }
     case 'ready': {
@@ -87,27 +102,3 @@ export function instanceStatus({ phase }: Instance): InstanceState {
       return { state: 'failed', error: phase.error }
   }
 }
-
-/**
- * Whether a model may be loaded at all: what it needs and the headroom must fit into memory. Weights are mapped from the
- * file, and the system counts mapped pages as available, so those of the models that are loaded already are taken off.
- * @param needBytes by the file's header, or the size of the file where that does not tell
- * @param loadedBytes sizes of the other models that are in memory, added up
- */
-export function memoryRefusal(
-  needBytes: number,
-  availableBytes: number,
-  loadedBytes: number,
-): Failure | undefined {
-  const neededBytes = needBytes + limits.memoryHeadroomMb * bytesPerMb
-  const freeBytes = Math.max(0, availableBytes - loadedBytes)
-  if (neededBytes <= freeBytes) return undefined
-  return {
-    code: 'out_of_memory',
-    message: `the model needs ${mb(neededBytes)} of memory and ${mb(freeBytes)} are free`,
-  }
-}
-
-const bytesPerMb = 1024 ** 2
-
-const mb = (bytes: number): string => `${Math.round(bytes / bytesPerMb)} MB`

@@ -10,14 +10,15 @@ import {
   engineOf,
   engineTaskOf,
   externalSourceOf,
-  instanceStatus,
   jobKey,
-  memoryRefusal,
   newInstance,
   type AnyAssign,
   type Instance,
   type Phase,
 } from './instance.ts'
+import { clipped, failJob, log, report, unloaded } from './instance-words.ts'
+import { residentsOf } from './residents.ts'
+import { askForRoom, type Room } from './room.ts'
 
 type Commands = readonly InstanceCommand[]
 
@@ -35,8 +36,13 @@ type Commands = readonly InstanceCommand[]
 export class Instances {
   readonly #instances = new Map<InstanceId, Instance>()
   /** Engines that were told to close and are not gone yet. */
-  readonly #closing = new Map<number, Load>()
+  readonly #closing = new Map<number, Instance>()
   #engines = 0
+  #looks = 0
+  /** Of the event that is being handled. */
+  #now: Instant = 0
+  /** Until then memory of processes that have ended may still come back. */
+  #settlesAt: Instant = -Infinity
   #draining = false
   /** Why the GPUs may not work now. */
   #tooHot: string | null = null
@@ -51,6 +57,7 @@ export class Instances {
   }
 
   handle(event: InstanceEvent, now: Instant): Commands {
+    this.#now = now
     switch (event.type) {
       case 'order':
         return this.#order(event.order, event.availableBytes)
@@ -58,10 +65,12 @@ export class Instances {
         return this.#progress(this.#instances.get(event.instanceId), 'fetching', event.progress)
       case 'file_ready':
         return this.#fileReady(event)
+      case 'room':
+        return this.#roomLook(event)
       case 'file_failed':
         return this.#fileFailed(event.instanceId, event.error)
       case 'engine':
-        return this.#engineWord(event.engine, event.word, now)
+        return this.#engineWord(event.engine, event.word)
       case 'engine_closed':
         return this.#engineClosed(event.engine)
       case 'heat':
@@ -96,34 +105,36 @@ export class Instances {
     if (known !== undefined && known.phase.name !== 'failed') return [report(known)]
     if (known === undefined && this.#instances.size >= limits.instancesPerAgentMax) {
       const message = `this agent holds ${limits.instancesPerAgentMax} models; that is the limit`
-      return [report({ ...newInstance(load), phase: failed({ code: 'agent_refused', message }) })]
+      return [
+        report({
+          ...newInstance(load, this.#now),
+          phase: failed({ code: 'agent_refused', message }),
+        }),
+      ]
     }
-    const instance = newInstance(load)
+    const instance = newInstance(load, this.#now)
     this.#instances.set(load.instanceId, instance)
     if (externalSourceOf(load) !== undefined) return this.#start(instance, noFile)
     // Before the file is here, its size is all that is known.
-    const refusal = this.#memoryRefusal(load, availableBytes, null)
-    if (refusal !== undefined) return this.#fail(instance, refusal)
+    const need = { mainBytes: load.manifest.sizeBytes, gpuBytes: 0 }
+    const room = { need, needNow: need, availableBytes, gpuFreeBytes: null }
+    const answer = askForRoom(room, this.#residents)
+    if (answer.type === 'refuse') return this.#fail(instance, answer.error)
     return [report(instance), { type: 'fetch_file', load }]
   }
 
-  #memoryRefusal(
-    load: Load,
-    availableBytes: number,
-    neededBytes: number | null,
-  ): Failure | undefined {
-    const loaded = new Map<string, number>()
-    for (const other of this.#instances.values())
-      if (engineOf(other) !== undefined && other.load.manifest.sha256 !== load.manifest.sha256)
-        loaded.set(other.load.manifest.sha256, other.load.manifest.sizeBytes)
-    const loadedBytes = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0)
-    return memoryRefusal(neededBytes ?? load.manifest.sizeBytes, availableBytes, loadedBytes)
+  get #residents(): ReturnType<typeof residentsOf> {
+    return residentsOf(this.held, [...this.#closing.values()])
   }
 
   #unload(instanceId: InstanceId): Commands {
     const instance = this.#instances.get(instanceId)
     // Whatever there was is gone already; with an engine still closing, the word follows when it is gone.
-    if (instance === undefined) return []
+    return instance === undefined ? [] : this.#letGo(instance)
+  }
+
+  #letGo(instance: Instance): Commands {
+    const { instanceId } = instance.load
     this.#instances.delete(instanceId)
     const ended = this.#failJobs(instance, {
       code: 'agent_refused',
@@ -132,25 +143,28 @@ export class Instances {
     const engine = engineOf(instance)
     if (engine === undefined)
       return [...ended, { type: 'abandon_fetch', instanceId }, unloaded(instance.load)]
-    this.#closing.set(engine, instance.load)
+    this.#closing.set(engine, instance)
     return [...ended, { type: 'close_engine', engine }]
   }
 
   #assign(assign: AnyAssign): Commands {
-    const refuse = (message: string): Commands => [fail(assign, { code: 'agent_refused', message })]
+    const refuse = (message: string): Commands => [
+      failJob(assign, { code: 'agent_refused', message }),
+    ]
     const instance = this.#instances.get(assign.instanceId)
     if (instance === undefined) return refuse('the model is not loaded here')
     if (this.#draining) return refuse('this agent takes no new work')
     if (instance.phase.name === 'failed')
       return refuse(`the model could not be loaded: ${instance.phase.error.message}`)
     if (this.#tooHot !== null && usesGpu(instance))
-      return [fail(assign, { code: 'overheated', message: this.#tooHot })]
+      return [failJob(assign, { code: 'overheated', message: this.#tooHot })]
     const isKnown = this.held.some(
       held => held.running.has(jobKey(assign)) || held.waiting.some(isJob(jobKey(assign))),
     )
     if (isKnown) return [log('warn', `stream ${assign.stream} was assigned twice`)]
     if (instance.waiting.length >= agentLimits.jobsWaitingPerInstanceMax)
       return refuse(`${instance.waiting.length} jobs wait for this model already`)
+    instance.lastUsedAt = this.#now
     instance.waiting.push(assign)
     return this.#dispatch(instance)
   }
@@ -196,6 +210,7 @@ export class Instances {
       const engine = engineOf(instance)
       if (job === undefined || engine === undefined) continue
       instance.running.delete(key)
+      instance.lastUsedAt = this.#now
       return [{ type: 'cancel_job', engine, ...job }, ...this.#dispatch(instance)]
     }
     return []
@@ -204,9 +219,49 @@ export class Instances {
   #fileReady(event: Extract<InstanceEvent, { type: 'file_ready' }>): Commands {
     const instance = this.#instances.get(event.instanceId)
     if (instance?.phase.name !== 'fetching') return []
-    const { availableBytes, neededBytes, path } = event
-    const refusal = this.#memoryRefusal(instance.load, availableBytes, neededBytes)
-    return refusal === undefined ? this.#start(instance, path) : this.#fail(instance, refusal)
+    return this.#enter(instance, event.path, event.room, this.#now)
+  }
+
+  #roomLook({ instanceId, look, room }: Extract<InstanceEvent, { type: 'room' }>): Commands {
+    const instance = this.#instances.get(instanceId)
+    if (instance?.phase.name !== 'making_room' || instance.phase.look !== look) return []
+    return this.#enter(instance, instance.phase.path, room, instance.phase.since)
+  }
+
+  /**
+   * Starts a model when there is room for it. Else idle models go for it, and it looks again until their memory is
+   * back, or until models in use are idle.
+   */
+  #enter(instance: Instance, path: string, room: Room, since: Instant): Commands {
+    const answer = askForRoom(room, this.#residents)
+    if (answer.type === 'fits') {
+      instance.footprint = room.needNow
+      return this.#start(instance, path)
+    }
+    const isSettling = this.#closing.size > 0 || this.#now < this.#settlesAt
+    if (isSettling) return this.#lookAgain(instance, path, since)
+    if (answer.type === 'evict') {
+      const gone = answer.instanceIds.flatMap(id => this.#evict(id, instance))
+      return [...gone, ...this.#lookAgain(instance, path, since)]
+    }
+    if (answer.type === 'wait' && this.#now - since < agentLimits.roomWaitMs)
+      return this.#lookAgain(instance, path, since)
+    return this.#fail(instance, answer.error)
+  }
+
+  #evict(instanceId: InstanceId, guest: Instance): Commands {
+    const instance = this.#instances.get(instanceId)
+    if (instance === undefined) throw new Error('only what is here can leave')
+    const { name } = instance.load.manifest
+    const text = `${name} is unloaded to make room for ${guest.load.manifest.name}`
+    return [log('info', text), ...this.#letGo(instance)]
+  }
+
+  #lookAgain(instance: Instance, path: string, since: Instant): Commands {
+    const look = ++this.#looks
+    instance.phase = { name: 'making_room', path, since, look }
+    const { load } = instance
+    return [{ type: 'look_for_room', load, path, look, afterMs: agentLimits.roomLookMs }]
   }
 
   #start(instance: Instance, path: string): Commands {
@@ -242,7 +297,7 @@ export class Instances {
     return [report(instance)]
   }
 
-  #engineWord(engine: number, word: EngineWord, now: Instant): Commands {
+  #engineWord(engine: number, word: EngineWord): Commands {
     const instance = this.held.find(held => engineOf(held) === engine)
     if (instance === undefined) return []
     switch (word.type) {
@@ -253,15 +308,17 @@ export class Instances {
       case 'load_failed':
         return this.#fail(instance, word.error)
       case 'died':
-        return this.#died(instance, word, now)
+        return this.#died(instance, word)
       case 'started':
         return instance.running.has(jobKey(word)) ? [{ type: 'say', message: word }] : []
       case 'finished':
         if (!instance.running.delete(jobKey(word))) return []
+        instance.lastUsedAt = this.#now
         return [{ type: 'say', message: word }, ...this.#dispatch(instance)]
       case 'failed':
         if (!instance.running.delete(jobKey(word))) return []
-        return [fail(word, word.error), ...this.#dispatch(instance)]
+        instance.lastUsedAt = this.#now
+        return [failJob(word, word.error), ...this.#dispatch(instance)]
     }
   }
 
@@ -273,13 +330,13 @@ export class Instances {
     return [report(instance), ...this.#dispatch(instance)]
   }
 
-  #died(instance: Instance, word: Extract<EngineWord, { type: 'died' }>, now: Instant): Commands {
+  #died(instance: Instance, word: Extract<EngineWord, { type: 'died' }>): Commands {
     if (instance.phase.name !== 'starting' && instance.phase.name !== 'ready') return []
     const { path } = instance.phase
-    const windowStart = now - agentLimits.workerDeathWindowMs
-    instance.deaths = [...instance.deaths.filter(at => at > windowStart), now]
+    const windowStart = this.#now - agentLimits.workerDeathWindowMs
+    instance.deaths = [...instance.deaths.filter(at => at > windowStart), this.#now]
     const { name } = instance.load.manifest
-    const ended = [...instance.running.values()].map(job => fail(job, word.error))
+    const ended = [...instance.running.values()].map(job => failJob(job, word.error))
     instance.running.clear()
     const died = log('error', `the worker of ${name} died (${word.exit}): ${word.error.message}`)
     if (instance.deaths.length <= agentLimits.workerDeathsMax)
@@ -301,7 +358,8 @@ export class Instances {
   }
 
   #engineClosed(engine: number): Commands {
-    const load = this.#closing.get(engine)
+    this.#settlesAt = this.#now + agentLimits.memorySettleMs
+    const load = this.#closing.get(engine)?.load
     this.#closing.delete(engine)
     return load === undefined || this.#instances.has(load.instanceId) ? [] : [unloaded(load)]
   }
@@ -310,7 +368,7 @@ export class Instances {
     const jobs = [...instance.running.values(), ...instance.waiting]
     instance.running.clear()
     instance.waiting.length = 0
-    return jobs.map(job => fail(job, error))
+    return jobs.map(job => failJob(job, error))
   }
 
   #dropJobs(instance: Instance): Commands {
@@ -332,43 +390,3 @@ const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
 const isJob = (key: number) => (assign: AnyAssign) => jobKey(assign) === key
 
 const failed = (error: Failure): Phase => ({ name: 'failed', error: clipped(error) })
-
-/** A worker's last words can be long, and the server ends a connection over a text beyond the limit. */
-const clipped = ({ code, message }: Failure): Failure => ({
-  code,
-  message: message.slice(0, limits.errorTextBytesMax),
-})
-
-const fail = (
-  { stream, attempt }: { readonly stream: number; readonly attempt: number },
-  error: Failure,
-): InstanceCommand => ({
-  type: 'say',
-  message: { type: 'failed', stream, attempt, error: clipped(error) },
-})
-
-const report = (instance: Instance): InstanceCommand => ({
-  type: 'say',
-  message: {
-    type: 'instance',
-    instanceId: instance.load.instanceId,
-    modelSha256: instance.load.manifest.sha256,
-    status: instanceStatus(instance),
-  },
-})
-
-const unloaded = ({ instanceId, manifest }: Load): InstanceCommand => ({
-  type: 'say',
-  message: {
-    type: 'instance',
-    instanceId,
-    modelSha256: manifest.sha256,
-    status: { state: 'unloaded' },
-  },
-})
-
-const log = (level: 'info' | 'warn' | 'error', text: string): InstanceCommand => ({
-  type: 'log',
-  level,
-  text,
-})

@@ -137,6 +137,7 @@ class Agent implements RunningAgent {
     })
     this.#host = new InstanceHost({
       clock,
+      timers,
       log,
       startEngine: deps.startEngine,
       startExternal: this.#external.start,
