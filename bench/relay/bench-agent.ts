@@ -37,6 +37,7 @@ const agent = await startAgent({
     after: (ms, callback) => processTimers.after(ms, callback),
   }),
   chosenThreads: 1,
+  idleUnloadMs: null,
   clock: systemClock,
   wallClock,
   timers: processTimers,

@@ -13,6 +13,9 @@ export const agentLimits = {
   /** A worker that dies more often than this within the window stays down until the pool loads the model again. */
   workerDeathsMax: 3,
   workerDeathWindowMs: 60_000,
+  /** A model that nobody has used for so long is unloaded, unless the owner says otherwise; it is looked for this often. */
+  idleUnloadMs: 30 * 60_000,
+  idleCheckMs: 60_000,
   /** A model that needs the memory of models in use waits so long for them to be idle; it looks this often. */
   roomWaitMs: 30_000,
   roomLookMs: 500,

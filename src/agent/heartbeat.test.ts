@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { decodeFromAgent, encodeAgentMessage } from '../protocol/codec.ts'
 import type { GpuReading } from '../protocol/gpu.ts'
-import { newAgentId, newInstanceId } from '../protocol/ids.ts'
+import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
 import { buildHeartbeat, freshReadings, type HeartbeatFacts } from './heartbeat.ts'
 import { newInstance, type Instance } from './instance.ts'
 
@@ -35,7 +35,8 @@ function instance(phase: Instance['phase'], jobs: number): Instance {
     0,
   )
   made.phase = phase
-  for (let stream = 0; stream < jobs; stream++) made.running.set(stream, { stream, attempt: 0 })
+  for (let stream = 0; stream < jobs; stream++)
+    made.running.set(stream, { stream, attempt: 0, jobId: newJobId() })
   return made
 }
 

@@ -32,6 +32,8 @@ export type InstanceEvent =
   | { readonly type: 'engine_closed'; readonly engine: number }
   /** Whether a GPU is too hot to work, and why; null: it is not. */
   | { readonly type: 'heat'; readonly refusal: string | null }
+  /** Time to look for models that nobody uses. */
+  | { readonly type: 'idle_check'; readonly idleUnloadMs: number }
   | { readonly type: 'connected'; readonly draining: boolean }
   | { readonly type: 'disconnected' }
 

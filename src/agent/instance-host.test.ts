@@ -80,6 +80,7 @@ function bench(gpu: GpuMemory = { state: 'none' }, availableBytes = () => 2 ** 4
     chooseThreads: () => 1,
     availableBytes,
     gpuMemory: () => gpu,
+    idleUnloadMs: null,
     onActivity: busy => void activity.push(busy),
     say: message => void said.push(message),
     sendFrame: () => {},

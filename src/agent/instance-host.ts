@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { AgentMessage, Hello } from '../protocol/agent-message.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
+import { agentLimits } from './agent-limits.ts'
 import type { Order } from './connection-event.ts'
 import type { Engine, EngineEvent, WantedModel, StartEngine } from './engine/engine.ts'
 import type { StartExternal } from './external/external-engines.ts'
@@ -28,6 +29,8 @@ export type InstanceHostDeps = {
   readonly availableBytes: () => number
   /** What was measured of the GPUs, with nothing of ours loaded. */
   readonly gpuMemory: () => GpuMemory
+  /** A model that nobody has used for so long is unloaded; null: never. */
+  readonly idleUnloadMs: number | null
   /** Somebody wants something of this machine (a file, a model, an answer), or nobody does any more. */
   readonly onActivity: (busy: boolean) => void
   readonly say: (message: AgentMessage) => void
@@ -44,6 +47,7 @@ export class InstanceHost {
   /** What each engine has of the GPUs, until its process is gone. */
   readonly #gpuBytes = new Map<number, number>()
   readonly #rooms: RoomWatch
+  #cancelIdleCheck: () => void = () => {}
   #busy = false
 
   constructor(deps: InstanceHostDeps) {
@@ -53,6 +57,7 @@ export class InstanceHost {
       takenGpuBytes: () => this.#takenGpuBytes,
       onRoom: event => this.#handle(event),
     })
+    this.#watchIdle()
   }
 
   get draining(): boolean {
@@ -104,6 +109,7 @@ export class InstanceHost {
   async close(): Promise<void> {
     for (const fetching of this.#fetches.values()) fetching.abort()
     this.#rooms.close()
+    this.#cancelIdleCheck()
     const engines = [...this.#engines.values()]
     this.#engines.clear()
     await Promise.all(engines.map(engine => engine.close()))
@@ -114,6 +120,15 @@ export class InstanceHost {
     // Before anything is begun: whoever uses the machine while nobody wants it has to let go first.
     this.#tellActivity()
     for (const command of commands) this.#perform(command)
+  }
+
+  #watchIdle(): void {
+    const { idleUnloadMs, timers } = this.#deps
+    if (idleUnloadMs === null) return
+    this.#cancelIdleCheck = timers.after(agentLimits.idleCheckMs, () => {
+      this.#handle({ type: 'idle_check', idleUnloadMs })
+      this.#watchIdle()
+    })
   }
 
   #tellActivity(): void {

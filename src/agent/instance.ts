@@ -35,6 +35,8 @@ export type Phase =
 /** A job of either kind. */
 export type AnyAssign = Assign | AssignEmbed
 
+export type RunningJob = Pick<Assign, 'stream' | 'attempt' | 'jobId'>
+
 /** One placement of one model on this machine. */
 export type Instance = {
   readonly load: Load
@@ -42,10 +44,10 @@ export type Instance = {
   /** Jobs that no slot has taken yet, oldest first. */
   readonly waiting: AnyAssign[]
   /** Jobs the engine has, by `jobKey`. */
-  readonly running: Map<number, { readonly stream: number; readonly attempt: number }>
+  readonly running: Map<number, RunningJob>
   /** When workers died, within the window that counts. */
   deaths: Instant[]
-  /** When it was asked for, or last had a job. */
+  /** When it was asked for, became ready, or last had a job. */
   lastUsedAt: Instant
   /** What it takes of the machine, once it has a process. */
   footprint: Footprint

@@ -8,7 +8,6 @@ import type { Order } from './connection-event.ts'
 import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
-  engineTaskOf,
   externalSourceOf,
   jobKey,
   newInstance,
@@ -16,8 +15,9 @@ import {
   type Instance,
   type Phase,
 } from './instance.ts'
+import { cancelRunning, dispatchJobs, dropJobs, failJobs, isJob } from './instance-jobs.ts'
 import { clipped, failJob, log, report, unloaded } from './instance-words.ts'
-import { residentsOf } from './residents.ts'
+import { isIdle, residentsOf } from './residents.ts'
 import { askForRoom, type Room } from './room.ts'
 
 type Commands = readonly InstanceCommand[]
@@ -75,11 +75,13 @@ export class Instances {
         return this.#engineClosed(event.engine)
       case 'heat':
         return this.#heat(event.refusal)
+      case 'idle_check':
+        return this.#unloadIdle(event.idleUnloadMs)
       case 'connected':
         this.#draining = event.draining
         return this.held.map(report)
       case 'disconnected':
-        return this.held.flatMap(instance => this.#dropJobs(instance))
+        return this.held.flatMap(dropJobs)
     }
   }
 
@@ -133,10 +135,25 @@ export class Instances {
     return instance === undefined ? [] : this.#letGo(instance)
   }
 
+  /** Memory that nobody has used for long goes back to the machine's owner; an engine of the owner holds none of ours. */
+  #unloadIdle(idleUnloadMs: number): Commands {
+    const unused = this.held.filter(
+      instance =>
+        isIdle(instance) &&
+        externalSourceOf(instance.load) === undefined &&
+        this.#now - instance.lastUsedAt >= idleUnloadMs,
+    )
+    return unused.flatMap(instance => {
+      const minutes = Math.round(idleUnloadMs / 60_000)
+      const text = `${instance.load.manifest.name} is unloaded: unused for ${minutes} min`
+      return [log('info', text), ...this.#letGo(instance)]
+    })
+  }
+
   #letGo(instance: Instance): Commands {
     const { instanceId } = instance.load
     this.#instances.delete(instanceId)
-    const ended = this.#failJobs(instance, {
+    const ended = failJobs(instance, {
       code: 'agent_refused',
       message: 'the model is being unloaded here',
     })
@@ -166,7 +183,7 @@ export class Instances {
       return refuse(`${instance.waiting.length} jobs wait for this model already`)
     instance.lastUsedAt = this.#now
     instance.waiting.push(assign)
-    return this.#dispatch(instance)
+    return dispatchJobs(instance)
   }
 
   /** Heat that the GPUs' work makes ends with that work; the pool has it go on elsewhere. */
@@ -174,29 +191,10 @@ export class Instances {
     this.#tooHot = refusal
     if (refusal === null) return [log('info', 'the GPU has cooled down; work goes on')]
     const ended = this.held.filter(usesGpu).flatMap(instance => {
-      const engine = engineOf(instance)
-      const cancelled: Commands =
-        engine === undefined
-          ? []
-          : [...instance.running.values()].map(job => ({ type: 'cancel_job', engine, ...job }))
-      return [...cancelled, ...this.#failJobs(instance, { code: 'overheated', message: refusal })]
+      const cancelled = cancelRunning(instance)
+      return [...cancelled, ...failJobs(instance, { code: 'overheated', message: refusal })]
     })
     return [log('warn', refusal), ...ended]
-  }
-
-  /** Gives waiting jobs to free slots. */
-  #dispatch(instance: Instance): Commands {
-    const { phase, running, waiting } = instance
-    if (phase.name !== 'ready') return []
-    const commands: InstanceCommand[] = []
-    while (running.size < phase.slots) {
-      const next = waiting.shift()
-      if (next === undefined) break
-      const job = engineTaskOf(next)
-      running.set(jobKey(next), { stream: next.stream, attempt: next.attempt })
-      commands.push({ type: 'run_job', engine: phase.engine, job })
-    }
-    return commands
   }
 
   #cancel(key: number): Commands {
@@ -211,7 +209,8 @@ export class Instances {
       if (job === undefined || engine === undefined) continue
       instance.running.delete(key)
       instance.lastUsedAt = this.#now
-      return [{ type: 'cancel_job', engine, ...job }, ...this.#dispatch(instance)]
+      const { stream, attempt } = job
+      return [{ type: 'cancel_job', engine, stream, attempt }, ...dispatchJobs(instance)]
     }
     return []
   }
@@ -314,11 +313,11 @@ export class Instances {
       case 'finished':
         if (!instance.running.delete(jobKey(word))) return []
         instance.lastUsedAt = this.#now
-        return [{ type: 'say', message: word }, ...this.#dispatch(instance)]
+        return [{ type: 'say', message: word }, ...dispatchJobs(instance)]
       case 'failed':
         if (!instance.running.delete(jobKey(word))) return []
         instance.lastUsedAt = this.#now
-        return [failJob(word, word.error), ...this.#dispatch(instance)]
+        return [failJob(word, word.error), ...dispatchJobs(instance)]
     }
   }
 
@@ -326,8 +325,9 @@ export class Instances {
     if (instance.phase.name !== 'starting') return []
     const { engine, path } = instance.phase
     const { contextTokens, slots, loadMs } = word
+    instance.lastUsedAt = this.#now
     instance.phase = { name: 'ready', engine, path, contextTokens, slots, loadMs }
-    return [report(instance), ...this.#dispatch(instance)]
+    return [report(instance), ...dispatchJobs(instance)]
   }
 
   #died(instance: Instance, word: Extract<EngineWord, { type: 'died' }>): Commands {
@@ -350,7 +350,7 @@ export class Instances {
 
   #fail(instance: Instance, error: Failure): Commands {
     const engine = engineOf(instance)
-    const ended = this.#failJobs(instance, error)
+    const ended = failJobs(instance, error)
     instance.phase = failed(error)
     const close: Commands = engine === undefined ? [] : [{ type: 'close_engine', engine }]
     const text = `${instance.load.manifest.name} is not loaded: ${error.message}`
@@ -363,30 +363,11 @@ export class Instances {
     this.#closing.delete(engine)
     return load === undefined || this.#instances.has(load.instanceId) ? [] : [unloaded(load)]
   }
-
-  #failJobs(instance: Instance, error: Failure): Commands {
-    const jobs = [...instance.running.values(), ...instance.waiting]
-    instance.running.clear()
-    instance.waiting.length = 0
-    return jobs.map(job => failJob(job, error))
-  }
-
-  #dropJobs(instance: Instance): Commands {
-    const engine = engineOf(instance)
-    const jobs = [...instance.running.values()]
-    instance.running.clear()
-    instance.waiting.length = 0
-    return engine === undefined
-      ? []
-      : jobs.map(job => ({ type: 'cancel_job', engine, ...job }) as const)
-  }
 }
 
 /** Where a path would be: an engine of the owner has the model. */
 const noFile = ''
 
 const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
-
-const isJob = (key: number) => (assign: AnyAssign) => jobKey(assign) === key
 
 const failed = (error: Failure): Phase => ({ name: 'failed', error: clipped(error) })

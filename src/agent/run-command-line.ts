@@ -18,6 +18,7 @@ import { buildFacts } from './executable/build-facts.ts'
 import { embeddedFile } from './executable/embedded-file.ts'
 import { readEngineSettings } from './external/engine-settings.ts'
 import { judgeDevice } from '../capability/judge-device.ts'
+import { parseIdleUnload } from './idle-unload.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { probe } from './probe/probe-command.ts'
 import { startAgent } from './run.ts'
@@ -113,6 +114,8 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
   if (typeof threads === 'string') return fail(threads)
   const calibrate = parseCalibrate(process.env['GPUPOOL_AGENT_CALIBRATE'])
   if (typeof calibrate === 'string') return fail(calibrate)
+  const idleUnloadMs = parseIdleUnload(process.env['GPUPOOL_AGENT_IDLE_UNLOAD_MINUTES'])
+  if (typeof idleUnloadMs === 'string') return fail(idleUnloadMs)
   const engines = await readEngineSettings(process.env, name => lookup(name, { all: true }))
   if (typeof engines === 'string') return fail(engines)
   const log = createLog()
@@ -146,6 +149,7 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
     calibration: calibrate ? { startMeasuring, engineVersion } : null,
     engines,
     chosenThreads: threads,
+    idleUnloadMs,
     clock: systemClock,
     wallClock,
     timers: processTimers,

@@ -148,6 +148,7 @@ async function start({ calibration = null, gpus = [] }: Start = {}): Promise<Run
       return engine
     },
     chosenThreads: 1,
+    idleUnloadMs: null,
     clock,
     wallClock,
     timers,

@@ -51,6 +51,8 @@ export type AgentDeps = {
   readonly engines?: EngineSettings
   /** GPUPOOL_AGENT_THREADS; null: measured. */
   readonly chosenThreads: number | null
+  /** GPUPOOL_AGENT_IDLE_UNLOAD_MINUTES in ms; null: a model stays until the pool or another model wants it gone. */
+  readonly idleUnloadMs: number | null
   readonly clock: Clock
   readonly wallClock: Clock
   readonly timers: Timers
@@ -136,10 +138,7 @@ class Agent implements RunningAgent {
       send: message => this.#transport.send(message),
     })
     this.#host = new InstanceHost({
-      clock,
-      timers,
-      log,
-      startEngine: deps.startEngine,
+      ...deps,
       startExternal: this.#external.start,
       modelFiles: new ModelFiles({
         modelsDir: modelsDirOf(deps.dir),
