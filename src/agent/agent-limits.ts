@@ -13,6 +13,18 @@ export const agentLimits = {
   /** A worker that dies more often than this within the window stays down until the pool loads the model again. */
   workerDeathsMax: 3,
   workerDeathWindowMs: 60_000,
+  /**
+   * When a silent worker counts as hung (engine/engine-watch.ts). A driver may compile its shaders for minutes at the first
+   * load, a disk may read 20 MB/s, and a slow processor may read four tokens of a prompt in a second.
+   */
+  workerSilence: {
+    loadMs: 180_000,
+    loadPerMegabyteMs: 50,
+    firstTokenMs: 60_000,
+    promptTokenMs: 250,
+    gapMs: 10_000,
+    gapFactor: 20,
+  },
   /** A model that nobody has used for so long is unloaded, unless the owner says otherwise; it is looked for this often. */
   idleUnloadMs: 30 * 60_000,
   idleCheckMs: 60_000,

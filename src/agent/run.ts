@@ -11,6 +11,7 @@ import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
 import { Connection } from './connection.ts'
 import { CpuUse, cpuTimesOf } from './cpu-use.ts'
 import type { StartEngine } from './engine/engine.ts'
+import { createStartWatched } from './engine/watched-engine.ts'
 import type { StartMeasuring } from './engine/measuring.ts'
 import { noEngines, type EngineSettings } from './external/engine-settings.ts'
 import { ExternalEngines } from './external/external-engines.ts'
@@ -139,6 +140,11 @@ class Agent implements RunningAgent {
     })
     this.#host = new InstanceHost({
       ...deps,
+      startEngine: createStartWatched(deps.startEngine, {
+        clock,
+        timers,
+        limits: agentLimits.workerSilence,
+      }),
       startExternal: this.#external.start,
       modelFiles: new ModelFiles({
         modelsDir: modelsDirOf(deps.dir),
