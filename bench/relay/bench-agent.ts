@@ -38,6 +38,7 @@ const agent = await startAgent({
   }),
   chosenThreads: 1,
   idleUnloadMs: null,
+  engineVersion: 'mock',
   clock: systemClock,
   wallClock,
   timers: processTimers,

@@ -33,6 +33,11 @@ export const agentLimits = {
   roomLookMs: 500,
   /** Memory of a process that has ended is back within so long, or somebody else has it. */
   memorySettleMs: 5_000,
+  /** Deaths during the load, or at the first jobs of different requests, that put a file into quarantine. */
+  loadDeathsMax: 2,
+  firstJobDeathsMax: 2,
+  deathLogsMax: 256,
+  quarantinedFilesMax: 64,
   /** Smallest step of loading progress that is worth a message. */
   progressStepRatio: 0.05,
   /** Attempts of one download that bring less than `downloadProgressBytes`, before it is given up. */

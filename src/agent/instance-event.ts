@@ -3,6 +3,7 @@ import type { Failure } from '../protocol/errors.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { Order } from './connection-event.ts'
+import type { QuarantinedFile } from './death-records.ts'
 import type { EngineEvent, EngineTask, WantedModel } from './engine/engine.ts'
 import type { Room } from './room.ts'
 
@@ -61,5 +62,6 @@ export type InstanceCommand =
       readonly stream: number
       readonly attempt: number
     }
+  | { readonly type: 'quarantine'; readonly file: QuarantinedFile }
   | { readonly type: 'say'; readonly message: AgentMessage }
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }

@@ -81,6 +81,7 @@ function bench(gpu: GpuMemory = { state: 'none' }, availableBytes = () => 2 ** 4
     availableBytes,
     gpuMemory: () => gpu,
     idleUnloadMs: null,
+    quarantine: { files: [], add: () => {} },
     onActivity: busy => void activity.push(busy),
     say: message => void said.push(message),
     sendFrame: () => {},

@@ -12,6 +12,7 @@ import { instanceStatus, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
 import { planLoad, type GpuMemory } from './model-need.ts'
 import type { ModelFiles } from './model-files.ts'
+import type { Quarantine } from './quarantine.ts'
 import { RoomWatch } from './room-watch.ts'
 import type { Timers } from './timers.ts'
 
@@ -29,6 +30,7 @@ export type InstanceHostDeps = {
   readonly availableBytes: () => number
   /** What was measured of the GPUs, with nothing of ours loaded. */
   readonly gpuMemory: () => GpuMemory
+  readonly quarantine: Pick<Quarantine, 'files' | 'add'>
   /** A model that nobody has used for so long is unloaded; null: never. */
   readonly idleUnloadMs: number | null
   /** Somebody wants something of this machine (a file, a model, an answer), or nobody does any more. */
@@ -41,7 +43,7 @@ export type InstanceHostDeps = {
 /** Performs what Instances decides: fetches files, starts and closes engines, passes jobs and words on. */
 export class InstanceHost {
   readonly #deps: InstanceHostDeps
-  readonly #instances = new Instances()
+  readonly #instances: Instances
   readonly #engines = new Map<number, Engine>()
   readonly #fetches = new Map<InstanceId, AbortController>()
   /** What each engine has of the GPUs, until its process is gone. */
@@ -52,6 +54,7 @@ export class InstanceHost {
 
   constructor(deps: InstanceHostDeps) {
     this.#deps = deps
+    this.#instances = new Instances(deps.quarantine.files)
     this.#rooms = new RoomWatch({
       ...deps,
       takenGpuBytes: () => this.#takenGpuBytes,
@@ -180,6 +183,9 @@ export class InstanceHost {
         return
       case 'cancel_job':
         this.#engines.get(command.engine)?.cancel(command.stream, command.attempt)
+        return
+      case 'quarantine':
+        this.#deps.quarantine.add(command.file)
         return
       case 'say':
         this.#deps.say(command.message)

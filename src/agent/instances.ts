@@ -5,6 +5,7 @@ import { limits } from '../protocol/limits.ts'
 import type { Load } from '../protocol/server-message.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { Order } from './connection-event.ts'
+import { DeathRecords, refusalOf, type QuarantinedFile } from './death-records.ts'
 import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
@@ -35,6 +36,7 @@ type Commands = readonly InstanceCommand[]
  */
 export class Instances {
   readonly #instances = new Map<InstanceId, Instance>()
+  readonly #records: DeathRecords
   /** Engines that were told to close and are not gone yet. */
   readonly #closing = new Map<number, Instance>()
   #engines = 0
@@ -46,6 +48,11 @@ export class Instances {
   #draining = false
   /** Why the GPUs may not work now. */
   #tooHot: string | null = null
+
+  /** @param quarantined files that are not loaded */
+  constructor(quarantined: readonly QuarantinedFile[] = []) {
+    this.#records = new DeathRecords(quarantined)
+  }
 
   get draining(): boolean {
     return this.#draining
@@ -117,6 +124,9 @@ export class Instances {
     const instance = newInstance(load, this.#now)
     this.#instances.set(load.instanceId, instance)
     if (externalSourceOf(load) !== undefined) return this.#start(instance, noFile)
+    const quarantine = this.#records.refusal(load.manifest.sha256)
+    if (quarantine !== null)
+      return this.#fail(instance, { code: 'model_load_failed', message: quarantine })
     // Before the file is here, its size is all that is known.
     const need = { mainBytes: load.manifest.sizeBytes, gpuBytes: 0 }
     const room = { need, needNow: need, availableBytes, gpuFreeBytes: null }
@@ -312,6 +322,7 @@ export class Instances {
         return instance.running.has(jobKey(word)) ? [{ type: 'say', message: word }] : []
       case 'finished':
         if (!instance.running.delete(jobKey(word))) return []
+        this.#records.finished(instance)
         instance.lastUsedAt = this.#now
         return [{ type: 'say', message: word }, ...dispatchJobs(instance)]
       case 'failed':
@@ -325,6 +336,7 @@ export class Instances {
     if (instance.phase.name !== 'starting') return []
     const { engine, path } = instance.phase
     const { contextTokens, slots, loadMs } = word
+    this.#records.ready(instance)
     instance.lastUsedAt = this.#now
     instance.phase = { name: 'ready', engine, path, contextTokens, slots, loadMs }
     return [report(instance), ...dispatchJobs(instance)]
@@ -335,17 +347,19 @@ export class Instances {
     const { path } = instance.phase
     const windowStart = this.#now - agentLimits.workerDeathWindowMs
     instance.deaths = [...instance.deaths.filter(at => at > windowStart), this.#now]
+    const guilty = this.#records.died(instance, word.exit)
     const { name } = instance.load.manifest
     const ended = [...instance.running.values()].map(job => failJob(job, word.error))
     instance.running.clear()
     const died = log('error', `the worker of ${name} died (${word.exit}): ${word.error.message}`)
-    if (instance.deaths.length <= agentLimits.workerDeathsMax)
-      return [died, ...ended, ...this.#start(instance, path)]
-    const seconds = agentLimits.workerDeathWindowMs / 1_000
-    const message = `the worker died ${instance.deaths.length} times within ${seconds} s, last: ${word.error.message}`
+    const quarantine: Commands = guilty === null ? [] : [{ type: 'quarantine', file: guilty }]
+    const told = [died, ...quarantine, ...ended]
+    if (guilty === null && instance.deaths.length <= agentLimits.workerDeathsMax)
+      return [...told, ...this.#start(instance, path)]
+    const message = guilty === null ? tooManyDeaths(instance, word.error) : refusalOf(guilty)
     // The process is gone: there is no engine to close any more.
     instance.phase = failed({ code: 'model_load_failed', message })
-    return [died, ...ended, ...this.#fail(instance, { code: 'model_load_failed', message })]
+    return [...told, ...this.#fail(instance, { code: 'model_load_failed', message })]
   }
 
   #fail(instance: Instance, error: Failure): Commands {
@@ -369,5 +383,10 @@ export class Instances {
 const noFile = ''
 
 const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
+
+function tooManyDeaths({ deaths }: Instance, last: Failure): string {
+  const seconds = agentLimits.workerDeathWindowMs / 1_000
+  return `the worker died ${deaths.length} times within ${seconds} s, last: ${last.message}`
+}
 
 const failed = (error: Failure): Phase => ({ name: 'failed', error: clipped(error) })
