@@ -211,7 +211,7 @@ export class InstanceHost {
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }
 
-  #start(number: number, { withoutGpu, external, ...model }: WantedModel): void {
+  #start(number: number, { withoutGpu, lessGpu = false, external, ...model }: WantedModel): void {
     const { log, startEngine, startExternal, chooseThreads, sendFrame } = this.#deps
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'token_frame') {
@@ -228,7 +228,8 @@ export class InstanceHost {
       return
     }
     const threads = chooseThreads()
-    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, this.#gpuMemory(withoutGpu))
+    const gpu = this.#gpuMemory(withoutGpu)
+    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, lessGpu ? lessOf(gpu) : gpu)
     this.#gpuBytes.set(number, gpuBytes)
     const engine = startEngine({ ...model, threads, gpuLayers }, onEvent)
     this.#engines.set(number, engine)
@@ -247,4 +248,10 @@ export class InstanceHost {
     this.#gpuBytes.delete(number)
     this.#handle({ type: 'engine_closed', engine: number })
   }
+}
+
+/** Half of what was measured; where nothing was, none at all. */
+function lessOf(gpu: GpuMemory): GpuMemory {
+  if (gpu.state === 'known') return { ...gpu, bytes: gpu.bytes / 2 }
+  return gpu.state === 'unknown' ? { state: 'unwanted' } : gpu
 }

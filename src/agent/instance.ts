@@ -5,6 +5,7 @@ import type { Failure } from '../protocol/errors.ts'
 import type { Assign, AssignEmbed, Load } from '../protocol/server-message.ts'
 import type { EngineTask } from './engine/engine.ts'
 import type { Footprint } from './evictions.ts'
+import type { Room } from './room.ts'
 
 /** Where one instance stands, with what only exists there. */
 export type Phase =
@@ -51,6 +52,10 @@ export type Instance = {
   lastUsedAt: Instant
   /** What it takes of the machine, once it has a process. */
   footprint: Footprint
+  /** The memory that there was for it when it was started. */
+  admitted: Room | null
+  /** It ran out of memory once: it gets less of the GPU. */
+  lessGpu: boolean
 }
 
 export const newInstance = (load: Load, now: Instant): Instance => ({
@@ -61,6 +66,8 @@ export const newInstance = (load: Load, now: Instant): Instance => ({
   deaths: [],
   lastUsedAt: now,
   footprint: { mainBytes: 0, gpuBytes: 0 },
+  admitted: null,
+  lessGpu: false,
 })
 
 /** Set when no file is loaded, because an engine that the owner runs serves the model. */

@@ -117,3 +117,45 @@ describe('a model that does not fit beside the others', () => {
     startedEngine(bench.look(b, lookOf(young), roomOf(8 * gib, gib)))
   })
 })
+
+describe('a model that runs out of memory while it is loaded', () => {
+  const loadFailed = {
+    type: 'load_failed',
+    error: { code: 'out_of_memory', message: 'no room for the context' },
+  } as const
+
+  test('is tried once more with less of the GPU, when the first process is gone, and then fails with figures', () => {
+    const bench = new Bench()
+    bench.order(loadOf(a))
+    const engine = startedEngine(bench.fileReady(a, 8 * gib))
+    const again = bench.word(engine, loadFailed)
+    expect(brief(again)).toEqual(['close_engine', 'look_for_room'])
+    const waits = bench.look(a, lookOf(again), roomOf(8 * gib, gib))
+    expect(brief(waits)).toEqual(['look_for_room'])
+    expect(bench.handle({ type: 'engine_closed', engine })).toEqual([])
+    const started = bench.look(a, lookOf(waits), roomOf(8 * gib, gib))
+    expect(started).toContainEqual(
+      expect.objectContaining({ model: expect.objectContaining({ lessGpu: true }) }),
+    )
+    const ended = bench.word(startedEngine(started), loadFailed)
+    expect(brief(ended)).toEqual(['close_engine', 'instance failed'])
+    expect(ended.at(-1)).toMatchObject({
+      message: {
+        status: {
+          error: {
+            code: 'out_of_memory',
+            message:
+              'the memory did not suffice (no room for the context); reckoned were 1024 MB of main memory, 8192 MB were available',
+          },
+        },
+      },
+    })
+  })
+
+  test('without a GPU fails at once', () => {
+    const bench = new Bench()
+    bench.order({ ...loadOf(a), withoutGpu: true })
+    const engine = startedEngine(bench.fileReady(a))
+    expect(brief(bench.word(engine, loadFailed))).toEqual(['close_engine', 'instance failed'])
+  })
+})

@@ -14,12 +14,19 @@ import {
   newInstance,
   type AnyAssign,
   type Instance,
-  type Phase,
 } from './instance.ts'
 import { cancelRunning, dispatchJobs, dropJobs, failJobs, isJob } from './instance-jobs.ts'
-import { clipped, failJob, log, report, unloaded } from './instance-words.ts'
+import {
+  failed,
+  failJob,
+  log,
+  report,
+  reportProgress,
+  tooManyDeaths,
+  unloaded,
+} from './instance-words.ts'
 import { isIdle, residentsOf } from './residents.ts'
-import { askForRoom, type Room } from './room.ts'
+import { askForRoom, outOfMemory, type Room } from './room.ts'
 
 type Commands = readonly InstanceCommand[]
 
@@ -69,7 +76,7 @@ export class Instances {
       case 'order':
         return this.#order(event.order, event.availableBytes)
       case 'file_progress':
-        return this.#progress(this.#instances.get(event.instanceId), 'fetching', event.progress)
+        return reportProgress(this.#instances.get(event.instanceId), 'fetching', event.progress)
       case 'file_ready':
         return this.#fileReady(event)
       case 'room':
@@ -243,12 +250,14 @@ export class Instances {
    */
   #enter(instance: Instance, path: string, room: Room, since: Instant): Commands {
     const answer = askForRoom(room, this.#residents)
-    if (answer.type === 'fits') {
+    const isLeaving = [...this.#closing.values()].includes(instance)
+    if (answer.type === 'fits' && !isLeaving) {
       instance.footprint = room.needNow
+      instance.admitted = room
       return this.#start(instance, path)
     }
     const isSettling = this.#closing.size > 0 || this.#now < this.#settlesAt
-    if (isSettling) return this.#lookAgain(instance, path, since)
+    if (isSettling || answer.type === 'fits') return this.#lookAgain(instance, path, since)
     if (answer.type === 'evict') {
       const gone = answer.instanceIds.flatMap(id => this.#evict(id, instance))
       return [...gone, ...this.#lookAgain(instance, path, since)]
@@ -284,6 +293,7 @@ export class Instances {
       slots,
       withoutGpu,
       ...(external !== undefined && { external }),
+      ...(instance.lessGpu && { lessGpu: true }),
     }
     return [report(instance), { type: 'start_engine', engine, model }]
   }
@@ -293,29 +303,16 @@ export class Instances {
     return instance?.phase.name === 'fetching' ? this.#fail(instance, error) : []
   }
 
-  #progress(
-    instance: Instance | undefined,
-    during: 'fetching' | 'starting',
-    progress: number | null,
-  ): Commands {
-    const phase = instance?.phase
-    if (instance === undefined || phase?.name !== during || progress === null) return []
-    const step = progress - (phase.progress ?? 0)
-    if (step < agentLimits.progressStepRatio) return []
-    instance.phase = { ...phase, progress: Math.min(1, progress) }
-    return [report(instance)]
-  }
-
   #engineWord(engine: number, word: EngineWord): Commands {
     const instance = this.held.find(held => engineOf(held) === engine)
     if (instance === undefined) return []
     switch (word.type) {
       case 'loading':
-        return this.#progress(instance, 'starting', word.progress)
+        return reportProgress(instance, 'starting', word.progress)
       case 'ready':
         return this.#engineReady(instance, word)
       case 'load_failed':
-        return this.#fail(instance, word.error)
+        return this.#loadFailed(instance, word.error)
       case 'died':
         return this.#died(instance, word)
       case 'started':
@@ -330,6 +327,20 @@ export class Instances {
         instance.lastUsedAt = this.#now
         return [failJob(word, word.error), ...dispatchJobs(instance)]
     }
+  }
+
+  /** Memory that was counted on may be somebody else's; less of the GPU is tried once. */
+  #loadFailed(instance: Instance, error: Failure): Commands {
+    const { phase, load, admitted } = instance
+    if (error.code !== 'out_of_memory' || phase.name !== 'starting' || admitted === null)
+      return this.#fail(instance, error)
+    if (instance.lessGpu || !usesGpu(instance))
+      return this.#fail(instance, outOfMemory(error, admitted))
+    instance.lessGpu = true
+    this.#closing.set(phase.engine, instance)
+    const text = `${load.manifest.name} is tried again with less of the GPU: ${error.message}`
+    const close = { type: 'close_engine', engine: phase.engine } as const
+    return [log('warn', text), close, ...this.#lookAgain(instance, phase.path, this.#now)]
   }
 
   #engineReady(instance: Instance, word: Extract<EngineWord, { type: 'ready' }>): Commands {
@@ -356,7 +367,8 @@ export class Instances {
     const told = [died, ...quarantine, ...ended]
     if (guilty === null && instance.deaths.length <= agentLimits.workerDeathsMax)
       return [...told, ...this.#start(instance, path)]
-    const message = guilty === null ? tooManyDeaths(instance, word.error) : refusalOf(guilty)
+    const message =
+      guilty === null ? tooManyDeaths(instance.deaths.length, word.error) : refusalOf(guilty)
     // The process is gone: there is no engine to close any more.
     instance.phase = failed({ code: 'model_load_failed', message })
     return [...told, ...this.#fail(instance, { code: 'model_load_failed', message })]
@@ -383,10 +395,3 @@ export class Instances {
 const noFile = ''
 
 const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
-
-function tooManyDeaths({ deaths }: Instance, last: Failure): string {
-  const seconds = agentLimits.workerDeathWindowMs / 1_000
-  return `the worker died ${deaths.length} times within ${seconds} s, last: ${last.message}`
-}
-
-const failed = (error: Failure): Phase => ({ name: 'failed', error: clipped(error) })

@@ -85,4 +85,20 @@ function noRoom({ needNow, availableBytes }: Room, residents: readonly Resident[
   }
 }
 
+/** What the engine said when its memory did not suffice, with what it was reckoned to need and what there was. */
+export function outOfMemory(
+  { message }: Failure,
+  { needNow, availableBytes, gpuFreeBytes }: Room,
+): Failure {
+  const gpu =
+    gpuFreeBytes === null
+      ? ''
+      : `; of the GPU ${mb(needNow.gpuBytes)}, ${mb(gpuFreeBytes)} were free`
+  const main = `reckoned were ${mb(needNow.mainBytes)} of main memory, ${mb(availableBytes)} were available`
+  return {
+    code: 'out_of_memory',
+    message: `the memory did not suffice (${message}); ${main}${gpu}`,
+  }
+}
+
 const mb = (bytes: number): string => `${Math.round(bytes / 1024 ** 2)} MB`
