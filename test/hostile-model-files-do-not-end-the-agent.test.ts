@@ -7,7 +7,8 @@ import { hostileFile, hostileKinds } from './support/hostile-files.ts'
 
 /** `bun run test:hostile-files` asks for a thousand. */
 const count = Number(process.env['GPUPOOL_TEST_HOSTILE_FILES'] ?? 25)
-const firstSeed = Number(process.env['GPUPOOL_TEST_HOSTILE_SEED'] ?? 1)
+/** From here on three of the first 25 end their workers with the engine of today. */
+const firstSeed = Number(process.env['GPUPOOL_TEST_HOSTILE_SEED'] ?? 22)
 const good = readFileSync(join(import.meta.dir, '../models/demo/gpupool-demo.gguf'))
 
 let dir: string
