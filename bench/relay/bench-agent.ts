@@ -37,6 +37,8 @@ const agent = await startAgent({
     after: (ms, callback) => processTimers.after(ms, callback),
   }),
   chosenThreads: 1,
+  idleUnloadMs: null,
+  engineVersion: 'mock',
   clock: systemClock,
   wallClock,
   timers: processTimers,

@@ -13,6 +13,31 @@ export const agentLimits = {
   /** A worker that dies more often than this within the window stays down until the pool loads the model again. */
   workerDeathsMax: 3,
   workerDeathWindowMs: 60_000,
+  /**
+   * When a silent worker counts as hung (engine/engine-watch.ts). A driver may compile its shaders for minutes at the first
+   * load, a disk may read 20 MB/s, and a slow processor may read four tokens of a prompt in a second.
+   */
+  workerSilence: {
+    loadMs: 180_000,
+    loadPerMegabyteMs: 50,
+    firstTokenMs: 60_000,
+    promptTokenMs: 250,
+    gapMs: 10_000,
+    gapFactor: 20,
+  },
+  /** A model that nobody has used for so long is unloaded, unless the owner says otherwise; it is looked for this often. */
+  idleUnloadMs: 30 * 60_000,
+  idleCheckMs: 60_000,
+  /** A model that needs the memory of models in use waits so long for them to be idle; it looks this often. */
+  roomWaitMs: 30_000,
+  roomLookMs: 500,
+  /** Memory of a process that has ended is back within so long, or somebody else has it. */
+  memorySettleMs: 5_000,
+  /** Deaths during the load, or at the first jobs of different requests, that put a file into quarantine. */
+  loadDeathsMax: 2,
+  firstJobDeathsMax: 2,
+  deathLogsMax: 256,
+  quarantinedFilesMax: 64,
   /** Smallest step of loading progress that is worth a message. */
   progressStepRatio: 0.05,
   /** Attempts of one download that bring less than `downloadProgressBytes`, before it is given up. */

@@ -40,6 +40,7 @@ Environment:
   GPUPOOL_AGENT_THREADS     threads of each model (default: what was measured to be fastest, less what is busy)
   GPUPOOL_AGENT_DISK_GB     room for models on the disk, in GB; the longest unused make way (default: 80 % of what is free)
   GPUPOOL_AGENT_CALIBRATE   off: never measure the devices while nobody wants them (default: on)
+  GPUPOOL_AGENT_IDLE_UNLOAD_MINUTES  after so long an unused model leaves memory (default: 30; 0: never)
   GPUPOOL_AGENT_ENGINE_URL  engines on this machine that you run yourself, for example http://127.0.0.1:11434/v1;
                             several with commas (default: none)
   GPUPOOL_AGENT_ENGINE_KEY  their API key (default: none)

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { decodeFromAgent, encodeAgentMessage } from '../protocol/codec.ts'
 import type { GpuReading } from '../protocol/gpu.ts'
-import { newAgentId, newInstanceId } from '../protocol/ids.ts'
+import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
 import { buildHeartbeat, freshReadings, type HeartbeatFacts } from './heartbeat.ts'
 import { newInstance, type Instance } from './instance.ts'
 
@@ -15,24 +15,28 @@ const reading: GpuReading = {
 }
 
 function instance(phase: Instance['phase'], jobs: number): Instance {
-  const made = newInstance({
-    type: 'load',
-    instanceId: newInstanceId(),
-    manifest: {
-      name: 'llama-7b-q4',
-      sha256: 'a'.repeat(64),
-      sizeBytes: 1,
-      architecture: 'llama',
-      quantisation: null,
-      contextTokensTrained: 512,
-      chatTemplateSha256: null,
+  const made = newInstance(
+    {
+      type: 'load',
+      instanceId: newInstanceId(),
+      manifest: {
+        name: 'llama-7b-q4',
+        sha256: 'a'.repeat(64),
+        sizeBytes: 1,
+        architecture: 'llama',
+        quantisation: null,
+        contextTokensTrained: 512,
+        chatTemplateSha256: null,
+      },
+      sources: [{ kind: 'path', path: '/m' }],
+      contextTokens: 64,
+      slots: 2,
     },
-    sources: [{ kind: 'path', path: '/m' }],
-    contextTokens: 64,
-    slots: 2,
-  })
+    0,
+  )
   made.phase = phase
-  for (let stream = 0; stream < jobs; stream++) made.running.set(stream, { stream, attempt: 0 })
+  for (let stream = 0; stream < jobs; stream++)
+    made.running.set(stream, { stream, attempt: 0, jobId: newJobId() })
   return made
 }
 

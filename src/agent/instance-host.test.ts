@@ -5,7 +5,7 @@ import type { Failure } from '../protocol/errors.ts'
 import { newInstanceId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
 import type { Load } from '../protocol/server-message.ts'
-import type { EngineModel } from './engine/engine.ts'
+import type { EngineEvent, EngineModel } from './engine/engine.ts'
 import type { ExternalWish } from './external/external-engines.ts'
 import { InstanceHost } from './instance-host.ts'
 import { planLoad, type GpuMemory } from './model-need.ts'
@@ -33,7 +33,10 @@ type Search = {
 }
 
 /** A host whose files arrive when the test says so, and whose engines only note what they were started with. */
-function bench(gpu: GpuMemory = { state: 'none' }) {
+function bench(gpu: GpuMemory = { state: 'none' }, availableBytes = () => 2 ** 40) {
+  const clock = { now: 0 }
+  const timers: (() => void)[] = []
+  const events: ((event: EngineEvent) => void)[] = []
   const activity: boolean[] = []
   const searches: Search[] = []
   const started: EngineModel[] = []
@@ -41,13 +44,23 @@ function bench(gpu: GpuMemory = { state: 'none' }) {
   const said: AgentMessage[] = []
   const external: ExternalWish[] = []
   const host = new InstanceHost({
-    clock: { now: () => 0 },
+    clock: { now: () => clock.now },
+    timers: {
+      after: (ms, callback) => {
+        timers.push(() => {
+          clock.now += ms
+          callback()
+        })
+        return () => {}
+      },
+    },
     log: pino({ level: 'silent' }),
     modelFiles: {
       obtain: (_, __, signal) => new Promise(end => searches.push({ signal, end })),
     },
-    startEngine: model => {
+    startEngine: (model, onEvent) => {
       started.push(model)
+      events.push(onEvent)
       return {
         pid: 1,
         run: () => {},
@@ -65,13 +78,15 @@ function bench(gpu: GpuMemory = { state: 'none' }) {
       }
     },
     chooseThreads: () => 1,
-    availableBytes: () => 2 ** 40,
+    availableBytes,
     gpuMemory: () => gpu,
+    idleUnloadMs: null,
+    quarantine: { files: [], add: () => {} },
     onActivity: busy => void activity.push(busy),
     say: message => void said.push(message),
     sendFrame: () => {},
   })
-  return { host, searches, started, closed, said, activity, external }
+  return { host, searches, started, closed, said, activity, external, timers, events }
 }
 
 /** Lets everything that has been settled run to its end. */
@@ -140,6 +155,37 @@ test('layers go where measured memory is, and what is loaded there is not given 
   await settled()
   expect(started[2]?.gpuLayers).toBe(7)
 })
+
+test('an idle model leaves when another needs its memory, which is waited for', async () => {
+  let availableBytes = 4 * gib
+  const { host, searches, started, closed, said, timers, events } = bench(
+    { state: 'none' },
+    () => availableBytes,
+  )
+  const big = { ...load, manifest: { ...load.manifest, sizeBytes: 2 * gib } }
+  host.order(big)
+  searches[0]?.end({ path: '/a.gguf' })
+  await settled()
+  events[0]?.({ type: 'ready', contextTokens: 64, slots: 1, loadMs: 1 })
+  const second = { ...big, instanceId: newInstanceId() }
+  host.order({ ...second, manifest: { ...big.manifest, sha256: 'b'.repeat(64) } })
+  searches[1]?.end({ path: '/b.gguf' })
+  await settled()
+  // The process is gone and its memory is not back yet.
+  availableBytes = 2 * gib
+  expect([closed.length, started.length]).toEqual([1, 1])
+  expect(said).toContainEqual(
+    expect.objectContaining({ instanceId: load.instanceId, status: { state: 'unloaded' } }),
+  )
+  timers.shift()?.()
+  expect(started).toHaveLength(1)
+  availableBytes = 4 * gib
+  timers.shift()?.()
+  expect(started.map(model => model.modelPath)).toEqual(['/a.gguf', '/b.gguf'])
+  expect(timers).toEqual([])
+})
+
+const gib = 1024 ** 3
 
 test('says that the machine is wanted before it begins anything, and when it is not any more', async () => {
   const { host, searches, started, activity } = bench()

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { AgentMessage, Hello } from '../protocol/agent-message.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
+import { agentLimits } from './agent-limits.ts'
 import type { Order } from './connection-event.ts'
 import type { Engine, EngineEvent, WantedModel, StartEngine } from './engine/engine.ts'
 import type { StartExternal } from './external/external-engines.ts'
@@ -11,9 +12,13 @@ import { instanceStatus, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
 import { planLoad, type GpuMemory } from './model-need.ts'
 import type { ModelFiles } from './model-files.ts'
+import type { Quarantine } from './quarantine.ts'
+import { RoomWatch } from './room-watch.ts'
+import type { Timers } from './timers.ts'
 
 export type InstanceHostDeps = {
   readonly clock: Clock
+  readonly timers: Timers
   readonly log: Logger
   readonly startEngine: StartEngine
   /** Begins to use an engine that the owner runs. */
@@ -25,6 +30,9 @@ export type InstanceHostDeps = {
   readonly availableBytes: () => number
   /** What was measured of the GPUs, with nothing of ours loaded. */
   readonly gpuMemory: () => GpuMemory
+  readonly quarantine: Pick<Quarantine, 'files' | 'add'>
+  /** A model that nobody has used for so long is unloaded; null: never. */
+  readonly idleUnloadMs: number | null
   /** Somebody wants something of this machine (a file, a model, an answer), or nobody does any more. */
   readonly onActivity: (busy: boolean) => void
   readonly say: (message: AgentMessage) => void
@@ -35,15 +43,24 @@ export type InstanceHostDeps = {
 /** Performs what Instances decides: fetches files, starts and closes engines, passes jobs and words on. */
 export class InstanceHost {
   readonly #deps: InstanceHostDeps
-  readonly #instances = new Instances()
+  readonly #instances: Instances
   readonly #engines = new Map<number, Engine>()
   readonly #fetches = new Map<InstanceId, AbortController>()
   /** What each engine has of the GPUs, until its process is gone. */
   readonly #gpuBytes = new Map<number, number>()
+  readonly #rooms: RoomWatch
+  #cancelIdleCheck: () => void = () => {}
   #busy = false
 
   constructor(deps: InstanceHostDeps) {
     this.#deps = deps
+    this.#instances = new Instances(deps.quarantine.files)
+    this.#rooms = new RoomWatch({
+      ...deps,
+      takenGpuBytes: () => this.#takenGpuBytes,
+      onRoom: event => this.#handle(event),
+    })
+    this.#watchIdle()
   }
 
   get draining(): boolean {
@@ -94,6 +111,8 @@ export class InstanceHost {
   /** Ends every engine and download. Resolves when all workers are gone. */
   async close(): Promise<void> {
     for (const fetching of this.#fetches.values()) fetching.abort()
+    this.#rooms.close()
+    this.#cancelIdleCheck()
     const engines = [...this.#engines.values()]
     this.#engines.clear()
     await Promise.all(engines.map(engine => engine.close()))
@@ -106,10 +125,20 @@ export class InstanceHost {
     for (const command of commands) this.#perform(command)
   }
 
+  #watchIdle(): void {
+    const { idleUnloadMs, timers } = this.#deps
+    if (idleUnloadMs === null) return
+    this.#cancelIdleCheck = timers.after(agentLimits.idleCheckMs, () => {
+      this.#handle({ type: 'idle_check', idleUnloadMs })
+      this.#watchIdle()
+    })
+  }
+
   #tellActivity(): void {
     const busy = this.held.some(
       ({ phase, running, waiting }) =>
         phase.name === 'fetching' ||
+        phase.name === 'making_room' ||
         phase.name === 'starting' ||
         running.size > 0 ||
         waiting.length > 0,
@@ -124,8 +153,11 @@ export class InstanceHost {
     if (withoutGpu) return { state: 'unwanted' }
     const gpu = this.#deps.gpuMemory()
     if (gpu.state !== 'known') return gpu
-    const taken = [...this.#gpuBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
-    return { ...gpu, bytes: Math.max(0, gpu.bytes - taken) }
+    return { ...gpu, bytes: Math.max(0, gpu.bytes - this.#takenGpuBytes) }
+  }
+
+  get #takenGpuBytes(): number {
+    return [...this.#gpuBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
   }
 
   #perform(command: InstanceCommand): void {
@@ -136,6 +168,9 @@ export class InstanceHost {
       case 'abandon_fetch':
         this.#fetches.get(command.instanceId)?.abort()
         this.#fetches.delete(command.instanceId)
+        return
+      case 'look_for_room':
+        this.#rooms.look(command)
         return
       case 'start_engine':
         this.#start(command.engine, command.model)
@@ -148,6 +183,9 @@ export class InstanceHost {
         return
       case 'cancel_job':
         this.#engines.get(command.engine)?.cancel(command.stream, command.attempt)
+        return
+      case 'quarantine':
+        this.#deps.quarantine.add(command.file)
         return
       case 'say':
         this.#deps.say(command.message)
@@ -169,15 +207,11 @@ export class InstanceHost {
     this.#fetches.delete(instanceId)
     if ('path' in found) {
       const { path } = found
-      const availableBytes = this.#deps.availableBytes()
-      const { withoutGpu = false } = load
-      const plan = planLoad(path, load, this.#gpuMemory(withoutGpu))
-      const neededBytes = plan.mainBytes
-      this.#handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
+      this.#handle({ type: 'file_ready', instanceId, path, room: this.#rooms.measure(load, path) })
     } else this.#handle({ type: 'file_failed', instanceId, error: found })
   }
 
-  #start(number: number, { withoutGpu, external, ...model }: WantedModel): void {
+  #start(number: number, { withoutGpu, lessGpu = false, external, ...model }: WantedModel): void {
     const { log, startEngine, startExternal, chooseThreads, sendFrame } = this.#deps
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'token_frame') {
@@ -194,7 +228,8 @@ export class InstanceHost {
       return
     }
     const threads = chooseThreads()
-    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, this.#gpuMemory(withoutGpu))
+    const gpu = this.#gpuMemory(withoutGpu)
+    const { gpuLayers, gpuBytes } = planLoad(model.modelPath, model, lessGpu ? lessOf(gpu) : gpu)
     this.#gpuBytes.set(number, gpuBytes)
     const engine = startEngine({ ...model, threads, gpuLayers }, onEvent)
     this.#engines.set(number, engine)
@@ -213,4 +248,10 @@ export class InstanceHost {
     this.#gpuBytes.delete(number)
     this.#handle({ type: 'engine_closed', engine: number })
   }
+}
+
+/** Half of what was measured; where nothing was, none at all. */
+function lessOf(gpu: GpuMemory): GpuMemory {
+  if (gpu.state === 'known') return { ...gpu, bytes: gpu.bytes / 2 }
+  return gpu.state === 'unknown' ? { state: 'unwanted' } : gpu
 }

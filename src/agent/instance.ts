@@ -2,13 +2,21 @@ import type { Instant } from '../clock.ts'
 import type { ExternalSource } from '../models/external-model.ts'
 import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
-import { limits } from '../protocol/limits.ts'
 import type { Assign, AssignEmbed, Load } from '../protocol/server-message.ts'
 import type { EngineTask } from './engine/engine.ts'
+import type { Footprint } from './evictions.ts'
+import type { Room } from './room.ts'
 
 /** Where one instance stands, with what only exists there. */
 export type Phase =
   | { readonly name: 'fetching'; readonly progress: number | null }
+  /** The file is here, and memory is not yet. `look`: the one that was asked for last. */
+  | {
+      readonly name: 'making_room'
+      readonly path: string
+      readonly since: Instant
+      readonly look: number
+    }
   | {
       readonly name: 'starting'
       readonly engine: number
@@ -28,6 +36,8 @@ export type Phase =
 /** A job of either kind. */
 export type AnyAssign = Assign | AssignEmbed
 
+export type RunningJob = Pick<Assign, 'stream' | 'attempt' | 'jobId'>
+
 /** One placement of one model on this machine. */
 export type Instance = {
   readonly load: Load
@@ -35,17 +45,29 @@ export type Instance = {
   /** Jobs that no slot has taken yet, oldest first. */
   readonly waiting: AnyAssign[]
   /** Jobs the engine has, by `jobKey`. */
-  readonly running: Map<number, { readonly stream: number; readonly attempt: number }>
+  readonly running: Map<number, RunningJob>
   /** When workers died, within the window that counts. */
   deaths: Instant[]
+  /** When it was asked for, became ready, or last had a job. */
+  lastUsedAt: Instant
+  /** What it takes of the machine, once it has a process. */
+  footprint: Footprint
+  /** The memory that there was for it when it was started. */
+  admitted: Room | null
+  /** It ran out of memory once: it gets less of the GPU. */
+  lessGpu: boolean
 }
 
-export const newInstance = (load: Load): Instance => ({
+export const newInstance = (load: Load, now: Instant): Instance => ({
   load,
   phase: { name: 'fetching', progress: null },
   waiting: [],
   running: new Map(),
   deaths: [],
+  lastUsedAt: now,
+  footprint: { mainBytes: 0, gpuBytes: 0 },
+  admitted: null,
+  lessGpu: false,
 })
 
 /** Set when no file is loaded, because an engine that the owner runs serves the model. */
@@ -77,6 +99,8 @@ export function instanceStatus({ phase }: Instance): InstanceState {
         state: 'loading',
         progress: phase.progress === null ? null : phase.progress * fetchShare,
       }
+    case 'making_room':
+      return { state: 'loading', progress: fetchShare }
     case 'starting':
       return { state: 'loading', progress: fetchShare + (phase.progress ?? 0) * (1 - fetchShare) }
     case 'ready': {
@@ -87,27 +111,3 @@ export function instanceStatus({ phase }: Instance): InstanceState {
       return { state: 'failed', error: phase.error }
   }
 }
-
-/**
- * Whether a model may be loaded at all: what it needs and the headroom must fit into memory. Weights are mapped from the
- * file, and the system counts mapped pages as available, so those of the models that are loaded already are taken off.
- * @param needBytes by the file's header, or the size of the file where that does not tell
- * @param loadedBytes sizes of the other models that are in memory, added up
- */
-export function memoryRefusal(
-  needBytes: number,
-  availableBytes: number,
-  loadedBytes: number,
-): Failure | undefined {
-  const neededBytes = needBytes + limits.memoryHeadroomMb * bytesPerMb
-  const freeBytes = Math.max(0, availableBytes - loadedBytes)
-  if (neededBytes <= freeBytes) return undefined
-  return {
-    code: 'out_of_memory',
-    message: `the model needs ${mb(neededBytes)} of memory and ${mb(freeBytes)} are free`,
-  }
-}
-
-const bytesPerMb = 1024 ** 2
-
-const mb = (bytes: number): string => `${Math.round(bytes / bytesPerMb)} MB`

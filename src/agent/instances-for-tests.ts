@@ -3,6 +3,7 @@ import type { Assign, Load } from '../protocol/server-message.ts'
 import type { Order } from './connection-event.ts'
 import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
 import { Instances } from './instances.ts'
+import type { Room } from './room.ts'
 
 /** Instances that a test drives by hand. */
 
@@ -43,6 +44,12 @@ export const assignOf = (instanceId: InstanceId, stream: number, attempt = 0): A
   continuation: null,
 })
 
+/** Memory on a machine without GPU. */
+export const roomOf = (availableBytes: number, neededBytes: number): Room => {
+  const need = { mainBytes: neededBytes, gpuBytes: 0 }
+  return { need, needNow: need, availableBytes, gpuFreeBytes: null }
+}
+
 export class Bench {
   readonly instances = new Instances()
   now = 1_000_000
@@ -59,10 +66,14 @@ export class Bench {
   fileReady(
     instanceId: InstanceId,
     availableBytes = plenty,
-    neededBytes: number | null = null,
+    neededBytes = gib,
   ): readonly InstanceCommand[] {
-    const path = '/m.gguf'
-    return this.handle({ type: 'file_ready', instanceId, path, availableBytes, neededBytes })
+    const room = roomOf(availableBytes, neededBytes)
+    return this.handle({ type: 'file_ready', instanceId, path: '/m.gguf', room })
+  }
+  /** Answers a look at the memory. */
+  look(instanceId: InstanceId, look: number, room: Room): readonly InstanceCommand[] {
+    return this.handle({ type: 'room', instanceId, look, room })
   }
   /** Brings an instance to `ready`. @returns its engine */
   ready(instanceId: InstanceId, sha = 'a'): number {

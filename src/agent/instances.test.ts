@@ -97,11 +97,13 @@ describe('loading', () => {
     expect(brief(bench.fileReady(a, 4 * gib, 4 * gib))).toEqual(['instance failed'])
   })
 
-  test('counts the models that are loaded already as used memory', () => {
+  test('counts the models that are loaded already, and in use, as used memory', () => {
     const bench = new Bench()
     bench.ready(a, 'a')
+    bench.order(assignOf(a, 1))
     const left = 2 * gib
-    expect(brief(bench.order(loadOf(b, 'b'), left))).toEqual(['instance failed'])
+    bench.order(loadOf(b, 'b'), left)
+    expect(brief(bench.fileReady(b, left))).toEqual(['look_for_room'])
     expect(brief(bench.order(loadOf(newInstanceId(), 'a'), left))).toEqual([
       'instance loading',
       'fetch_file',

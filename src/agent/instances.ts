@@ -5,19 +5,28 @@ import { limits } from '../protocol/limits.ts'
 import type { Load } from '../protocol/server-message.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { Order } from './connection-event.ts'
+import { DeathRecords, refusalOf, type QuarantinedFile } from './death-records.ts'
 import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
-  engineTaskOf,
   externalSourceOf,
-  instanceStatus,
   jobKey,
-  memoryRefusal,
   newInstance,
   type AnyAssign,
   type Instance,
-  type Phase,
 } from './instance.ts'
+import { cancelRunning, dispatchJobs, dropJobs, failJobs, isJob } from './instance-jobs.ts'
+import {
+  failed,
+  failJob,
+  log,
+  report,
+  reportProgress,
+  tooManyDeaths,
+  unloaded,
+} from './instance-words.ts'
+import { isIdle, residentsOf } from './residents.ts'
+import { askForRoom, outOfMemory, type Room } from './room.ts'
 
 type Commands = readonly InstanceCommand[]
 
@@ -34,12 +43,23 @@ type Commands = readonly InstanceCommand[]
  */
 export class Instances {
   readonly #instances = new Map<InstanceId, Instance>()
+  readonly #records: DeathRecords
   /** Engines that were told to close and are not gone yet. */
-  readonly #closing = new Map<number, Load>()
+  readonly #closing = new Map<number, Instance>()
   #engines = 0
+  #looks = 0
+  /** Of the event that is being handled. */
+  #now: Instant = 0
+  /** Until then memory of processes that have ended may still come back. */
+  #settlesAt: Instant = -Infinity
   #draining = false
   /** Why the GPUs may not work now. */
   #tooHot: string | null = null
+
+  /** @param quarantined files that are not loaded */
+  constructor(quarantined: readonly QuarantinedFile[] = []) {
+    this.#records = new DeathRecords(quarantined)
+  }
 
   get draining(): boolean {
     return this.#draining
@@ -51,26 +71,31 @@ export class Instances {
   }
 
   handle(event: InstanceEvent, now: Instant): Commands {
+    this.#now = now
     switch (event.type) {
       case 'order':
         return this.#order(event.order, event.availableBytes)
       case 'file_progress':
-        return this.#progress(this.#instances.get(event.instanceId), 'fetching', event.progress)
+        return reportProgress(this.#instances.get(event.instanceId), 'fetching', event.progress)
       case 'file_ready':
         return this.#fileReady(event)
+      case 'room':
+        return this.#roomLook(event)
       case 'file_failed':
         return this.#fileFailed(event.instanceId, event.error)
       case 'engine':
-        return this.#engineWord(event.engine, event.word, now)
+        return this.#engineWord(event.engine, event.word)
       case 'engine_closed':
         return this.#engineClosed(event.engine)
       case 'heat':
         return this.#heat(event.refusal)
+      case 'idle_check':
+        return this.#unloadIdle(event.idleUnloadMs)
       case 'connected':
         this.#draining = event.draining
         return this.held.map(report)
       case 'disconnected':
-        return this.held.flatMap(instance => this.#dropJobs(instance))
+        return this.held.flatMap(dropJobs)
     }
   }
 
@@ -96,63 +121,86 @@ export class Instances {
     if (known !== undefined && known.phase.name !== 'failed') return [report(known)]
     if (known === undefined && this.#instances.size >= limits.instancesPerAgentMax) {
       const message = `this agent holds ${limits.instancesPerAgentMax} models; that is the limit`
-      return [report({ ...newInstance(load), phase: failed({ code: 'agent_refused', message }) })]
+      return [
+        report({
+          ...newInstance(load, this.#now),
+          phase: failed({ code: 'agent_refused', message }),
+        }),
+      ]
     }
-    const instance = newInstance(load)
+    const instance = newInstance(load, this.#now)
     this.#instances.set(load.instanceId, instance)
     if (externalSourceOf(load) !== undefined) return this.#start(instance, noFile)
+    const quarantine = this.#records.refusal(load.manifest.sha256)
+    if (quarantine !== null)
+      return this.#fail(instance, { code: 'model_load_failed', message: quarantine })
     // Before the file is here, its size is all that is known.
-    const refusal = this.#memoryRefusal(load, availableBytes, null)
-    if (refusal !== undefined) return this.#fail(instance, refusal)
+    const need = { mainBytes: load.manifest.sizeBytes, gpuBytes: 0 }
+    const room = { need, needNow: need, availableBytes, gpuFreeBytes: null }
+    const answer = askForRoom(room, this.#residents)
+    if (answer.type === 'refuse') return this.#fail(instance, answer.error)
     return [report(instance), { type: 'fetch_file', load }]
   }
 
-  #memoryRefusal(
-    load: Load,
-    availableBytes: number,
-    neededBytes: number | null,
-  ): Failure | undefined {
-    const loaded = new Map<string, number>()
-    for (const other of this.#instances.values())
-      if (engineOf(other) !== undefined && other.load.manifest.sha256 !== load.manifest.sha256)
-        loaded.set(other.load.manifest.sha256, other.load.manifest.sizeBytes)
-    const loadedBytes = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0)
-    return memoryRefusal(neededBytes ?? load.manifest.sizeBytes, availableBytes, loadedBytes)
+  get #residents(): ReturnType<typeof residentsOf> {
+    return residentsOf(this.held, [...this.#closing.values()])
   }
 
   #unload(instanceId: InstanceId): Commands {
     const instance = this.#instances.get(instanceId)
     // Whatever there was is gone already; with an engine still closing, the word follows when it is gone.
-    if (instance === undefined) return []
+    return instance === undefined ? [] : this.#letGo(instance)
+  }
+
+  /** Memory that nobody has used for long goes back to the machine's owner; an engine of the owner holds none of ours. */
+  #unloadIdle(idleUnloadMs: number): Commands {
+    const unused = this.held.filter(
+      instance =>
+        isIdle(instance) &&
+        externalSourceOf(instance.load) === undefined &&
+        this.#now - instance.lastUsedAt >= idleUnloadMs,
+    )
+    return unused.flatMap(instance => {
+      const minutes = Math.round(idleUnloadMs / 60_000)
+      const text = `${instance.load.manifest.name} is unloaded: unused for ${minutes} min`
+      return [log('info', text), ...this.#letGo(instance)]
+    })
+  }
+
+  #letGo(instance: Instance): Commands {
+    const { instanceId } = instance.load
     this.#instances.delete(instanceId)
-    const ended = this.#failJobs(instance, {
+    const ended = failJobs(instance, {
       code: 'agent_refused',
       message: 'the model is being unloaded here',
     })
     const engine = engineOf(instance)
     if (engine === undefined)
       return [...ended, { type: 'abandon_fetch', instanceId }, unloaded(instance.load)]
-    this.#closing.set(engine, instance.load)
+    this.#closing.set(engine, instance)
     return [...ended, { type: 'close_engine', engine }]
   }
 
   #assign(assign: AnyAssign): Commands {
-    const refuse = (message: string): Commands => [fail(assign, { code: 'agent_refused', message })]
+    const refuse = (message: string): Commands => [
+      failJob(assign, { code: 'agent_refused', message }),
+    ]
     const instance = this.#instances.get(assign.instanceId)
     if (instance === undefined) return refuse('the model is not loaded here')
     if (this.#draining) return refuse('this agent takes no new work')
     if (instance.phase.name === 'failed')
       return refuse(`the model could not be loaded: ${instance.phase.error.message}`)
     if (this.#tooHot !== null && usesGpu(instance))
-      return [fail(assign, { code: 'overheated', message: this.#tooHot })]
+      return [failJob(assign, { code: 'overheated', message: this.#tooHot })]
     const isKnown = this.held.some(
       held => held.running.has(jobKey(assign)) || held.waiting.some(isJob(jobKey(assign))),
     )
     if (isKnown) return [log('warn', `stream ${assign.stream} was assigned twice`)]
     if (instance.waiting.length >= agentLimits.jobsWaitingPerInstanceMax)
       return refuse(`${instance.waiting.length} jobs wait for this model already`)
+    instance.lastUsedAt = this.#now
     instance.waiting.push(assign)
-    return this.#dispatch(instance)
+    return dispatchJobs(instance)
   }
 
   /** Heat that the GPUs' work makes ends with that work; the pool has it go on elsewhere. */
@@ -160,29 +208,10 @@ export class Instances {
     this.#tooHot = refusal
     if (refusal === null) return [log('info', 'the GPU has cooled down; work goes on')]
     const ended = this.held.filter(usesGpu).flatMap(instance => {
-      const engine = engineOf(instance)
-      const cancelled: Commands =
-        engine === undefined
-          ? []
-          : [...instance.running.values()].map(job => ({ type: 'cancel_job', engine, ...job }))
-      return [...cancelled, ...this.#failJobs(instance, { code: 'overheated', message: refusal })]
+      const cancelled = cancelRunning(instance)
+      return [...cancelled, ...failJobs(instance, { code: 'overheated', message: refusal })]
     })
     return [log('warn', refusal), ...ended]
-  }
-
-  /** Gives waiting jobs to free slots. */
-  #dispatch(instance: Instance): Commands {
-    const { phase, running, waiting } = instance
-    if (phase.name !== 'ready') return []
-    const commands: InstanceCommand[] = []
-    while (running.size < phase.slots) {
-      const next = waiting.shift()
-      if (next === undefined) break
-      const job = engineTaskOf(next)
-      running.set(jobKey(next), { stream: next.stream, attempt: next.attempt })
-      commands.push({ type: 'run_job', engine: phase.engine, job })
-    }
-    return commands
   }
 
   #cancel(key: number): Commands {
@@ -196,7 +225,9 @@ export class Instances {
       const engine = engineOf(instance)
       if (job === undefined || engine === undefined) continue
       instance.running.delete(key)
-      return [{ type: 'cancel_job', engine, ...job }, ...this.#dispatch(instance)]
+      instance.lastUsedAt = this.#now
+      const { stream, attempt } = job
+      return [{ type: 'cancel_job', engine, stream, attempt }, ...dispatchJobs(instance)]
     }
     return []
   }
@@ -204,9 +235,51 @@ export class Instances {
   #fileReady(event: Extract<InstanceEvent, { type: 'file_ready' }>): Commands {
     const instance = this.#instances.get(event.instanceId)
     if (instance?.phase.name !== 'fetching') return []
-    const { availableBytes, neededBytes, path } = event
-    const refusal = this.#memoryRefusal(instance.load, availableBytes, neededBytes)
-    return refusal === undefined ? this.#start(instance, path) : this.#fail(instance, refusal)
+    return this.#enter(instance, event.path, event.room, this.#now)
+  }
+
+  #roomLook({ instanceId, look, room }: Extract<InstanceEvent, { type: 'room' }>): Commands {
+    const instance = this.#instances.get(instanceId)
+    if (instance?.phase.name !== 'making_room' || instance.phase.look !== look) return []
+    return this.#enter(instance, instance.phase.path, room, instance.phase.since)
+  }
+
+  /**
+   * Starts a model when there is room for it. Else idle models go for it, and it looks again until their memory is
+   * back, or until models in use are idle.
+   */
+  #enter(instance: Instance, path: string, room: Room, since: Instant): Commands {
+    const answer = askForRoom(room, this.#residents)
+    const isLeaving = [...this.#closing.values()].includes(instance)
+    if (answer.type === 'fits' && !isLeaving) {
+      instance.footprint = room.needNow
+      instance.admitted = room
+      return this.#start(instance, path)
+    }
+    const isSettling = this.#closing.size > 0 || this.#now < this.#settlesAt
+    if (isSettling || answer.type === 'fits') return this.#lookAgain(instance, path, since)
+    if (answer.type === 'evict') {
+      const gone = answer.instanceIds.flatMap(id => this.#evict(id, instance))
+      return [...gone, ...this.#lookAgain(instance, path, since)]
+    }
+    if (answer.type === 'wait' && this.#now - since < agentLimits.roomWaitMs)
+      return this.#lookAgain(instance, path, since)
+    return this.#fail(instance, answer.error)
+  }
+
+  #evict(instanceId: InstanceId, guest: Instance): Commands {
+    const instance = this.#instances.get(instanceId)
+    if (instance === undefined) throw new Error('only what is here can leave')
+    const { name } = instance.load.manifest
+    const text = `${name} is unloaded to make room for ${guest.load.manifest.name}`
+    return [log('info', text), ...this.#letGo(instance)]
+  }
+
+  #lookAgain(instance: Instance, path: string, since: Instant): Commands {
+    const look = ++this.#looks
+    instance.phase = { name: 'making_room', path, since, look }
+    const { load } = instance
+    return [{ type: 'look_for_room', load, path, look, afterMs: agentLimits.roomLookMs }]
   }
 
   #start(instance: Instance, path: string): Commands {
@@ -220,6 +293,7 @@ export class Instances {
       slots,
       withoutGpu,
       ...(external !== undefined && { external }),
+      ...(instance.lessGpu && { lessGpu: true }),
     }
     return [report(instance), { type: 'start_engine', engine, model }]
   }
@@ -229,71 +303,80 @@ export class Instances {
     return instance?.phase.name === 'fetching' ? this.#fail(instance, error) : []
   }
 
-  #progress(
-    instance: Instance | undefined,
-    during: 'fetching' | 'starting',
-    progress: number | null,
-  ): Commands {
-    const phase = instance?.phase
-    if (instance === undefined || phase?.name !== during || progress === null) return []
-    const step = progress - (phase.progress ?? 0)
-    if (step < agentLimits.progressStepRatio) return []
-    instance.phase = { ...phase, progress: Math.min(1, progress) }
-    return [report(instance)]
-  }
-
-  #engineWord(engine: number, word: EngineWord, now: Instant): Commands {
+  #engineWord(engine: number, word: EngineWord): Commands {
     const instance = this.held.find(held => engineOf(held) === engine)
     if (instance === undefined) return []
     switch (word.type) {
       case 'loading':
-        return this.#progress(instance, 'starting', word.progress)
+        return reportProgress(instance, 'starting', word.progress)
       case 'ready':
         return this.#engineReady(instance, word)
       case 'load_failed':
-        return this.#fail(instance, word.error)
+        return this.#loadFailed(instance, word.error)
       case 'died':
-        return this.#died(instance, word, now)
+        return this.#died(instance, word)
       case 'started':
         return instance.running.has(jobKey(word)) ? [{ type: 'say', message: word }] : []
       case 'finished':
         if (!instance.running.delete(jobKey(word))) return []
-        return [{ type: 'say', message: word }, ...this.#dispatch(instance)]
+        this.#records.finished(instance)
+        instance.lastUsedAt = this.#now
+        return [{ type: 'say', message: word }, ...dispatchJobs(instance)]
       case 'failed':
         if (!instance.running.delete(jobKey(word))) return []
-        return [fail(word, word.error), ...this.#dispatch(instance)]
+        instance.lastUsedAt = this.#now
+        return [failJob(word, word.error), ...dispatchJobs(instance)]
     }
+  }
+
+  /** Memory that was counted on may be somebody else's; less of the GPU is tried once. */
+  #loadFailed(instance: Instance, error: Failure): Commands {
+    const { phase, load, admitted } = instance
+    if (error.code !== 'out_of_memory' || phase.name !== 'starting' || admitted === null)
+      return this.#fail(instance, error)
+    if (instance.lessGpu || !usesGpu(instance))
+      return this.#fail(instance, outOfMemory(error, admitted))
+    instance.lessGpu = true
+    this.#closing.set(phase.engine, instance)
+    const text = `${load.manifest.name} is tried again with less of the GPU: ${error.message}`
+    const close = { type: 'close_engine', engine: phase.engine } as const
+    return [log('warn', text), close, ...this.#lookAgain(instance, phase.path, this.#now)]
   }
 
   #engineReady(instance: Instance, word: Extract<EngineWord, { type: 'ready' }>): Commands {
     if (instance.phase.name !== 'starting') return []
     const { engine, path } = instance.phase
     const { contextTokens, slots, loadMs } = word
+    this.#records.ready(instance)
+    instance.lastUsedAt = this.#now
     instance.phase = { name: 'ready', engine, path, contextTokens, slots, loadMs }
-    return [report(instance), ...this.#dispatch(instance)]
+    return [report(instance), ...dispatchJobs(instance)]
   }
 
-  #died(instance: Instance, word: Extract<EngineWord, { type: 'died' }>, now: Instant): Commands {
+  #died(instance: Instance, word: Extract<EngineWord, { type: 'died' }>): Commands {
     if (instance.phase.name !== 'starting' && instance.phase.name !== 'ready') return []
     const { path } = instance.phase
-    const windowStart = now - agentLimits.workerDeathWindowMs
-    instance.deaths = [...instance.deaths.filter(at => at > windowStart), now]
+    const windowStart = this.#now - agentLimits.workerDeathWindowMs
+    instance.deaths = [...instance.deaths.filter(at => at > windowStart), this.#now]
+    const guilty = this.#records.died(instance, word.exit)
     const { name } = instance.load.manifest
-    const ended = [...instance.running.values()].map(job => fail(job, word.error))
+    const ended = [...instance.running.values()].map(job => failJob(job, word.error))
     instance.running.clear()
     const died = log('error', `the worker of ${name} died (${word.exit}): ${word.error.message}`)
-    if (instance.deaths.length <= agentLimits.workerDeathsMax)
-      return [died, ...ended, ...this.#start(instance, path)]
-    const seconds = agentLimits.workerDeathWindowMs / 1_000
-    const message = `the worker died ${instance.deaths.length} times within ${seconds} s, last: ${word.error.message}`
+    const quarantine: Commands = guilty === null ? [] : [{ type: 'quarantine', file: guilty }]
+    const told = [died, ...quarantine, ...ended]
+    if (guilty === null && instance.deaths.length <= agentLimits.workerDeathsMax)
+      return [...told, ...this.#start(instance, path)]
+    const message =
+      guilty === null ? tooManyDeaths(instance.deaths.length, word.error) : refusalOf(guilty)
     // The process is gone: there is no engine to close any more.
     instance.phase = failed({ code: 'model_load_failed', message })
-    return [died, ...ended, ...this.#fail(instance, { code: 'model_load_failed', message })]
+    return [...told, ...this.#fail(instance, { code: 'model_load_failed', message })]
   }
 
   #fail(instance: Instance, error: Failure): Commands {
     const engine = engineOf(instance)
-    const ended = this.#failJobs(instance, error)
+    const ended = failJobs(instance, error)
     instance.phase = failed(error)
     const close: Commands = engine === undefined ? [] : [{ type: 'close_engine', engine }]
     const text = `${instance.load.manifest.name} is not loaded: ${error.message}`
@@ -301,26 +384,10 @@ export class Instances {
   }
 
   #engineClosed(engine: number): Commands {
-    const load = this.#closing.get(engine)
+    this.#settlesAt = this.#now + agentLimits.memorySettleMs
+    const load = this.#closing.get(engine)?.load
     this.#closing.delete(engine)
     return load === undefined || this.#instances.has(load.instanceId) ? [] : [unloaded(load)]
-  }
-
-  #failJobs(instance: Instance, error: Failure): Commands {
-    const jobs = [...instance.running.values(), ...instance.waiting]
-    instance.running.clear()
-    instance.waiting.length = 0
-    return jobs.map(job => fail(job, error))
-  }
-
-  #dropJobs(instance: Instance): Commands {
-    const engine = engineOf(instance)
-    const jobs = [...instance.running.values()]
-    instance.running.clear()
-    instance.waiting.length = 0
-    return engine === undefined
-      ? []
-      : jobs.map(job => ({ type: 'cancel_job', engine, ...job }) as const)
   }
 }
 
@@ -328,47 +395,3 @@ export class Instances {
 const noFile = ''
 
 const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true
-
-const isJob = (key: number) => (assign: AnyAssign) => jobKey(assign) === key
-
-const failed = (error: Failure): Phase => ({ name: 'failed', error: clipped(error) })
-
-/** A worker's last words can be long, and the server ends a connection over a text beyond the limit. */
-const clipped = ({ code, message }: Failure): Failure => ({
-  code,
-  message: message.slice(0, limits.errorTextBytesMax),
-})
-
-const fail = (
-  { stream, attempt }: { readonly stream: number; readonly attempt: number },
-  error: Failure,
-): InstanceCommand => ({
-  type: 'say',
-  message: { type: 'failed', stream, attempt, error: clipped(error) },
-})
-
-const report = (instance: Instance): InstanceCommand => ({
-  type: 'say',
-  message: {
-    type: 'instance',
-    instanceId: instance.load.instanceId,
-    modelSha256: instance.load.manifest.sha256,
-    status: instanceStatus(instance),
-  },
-})
-
-const unloaded = ({ instanceId, manifest }: Load): InstanceCommand => ({
-  type: 'say',
-  message: {
-    type: 'instance',
-    instanceId,
-    modelSha256: manifest.sha256,
-    status: { state: 'unloaded' },
-  },
-})
-
-const log = (level: 'info' | 'warn' | 'error', text: string): InstanceCommand => ({
-  type: 'log',
-  level,
-  text,
-})

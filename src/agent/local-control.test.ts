@@ -83,12 +83,14 @@ test('a directory whose path is too long for a socket gets a private one elsewhe
 })
 
 test('people get lines', () => {
-  expect(formatStatus(status)).toBe(`desk id
+  const quarantined = [{ sha256: 'ab'.repeat(32), model: 'bad', reason: 'it ended its worker' }]
+  expect(formatStatus({ ...status, quarantined })).toBe(`desk id
   server      wss://pool:8443
   connection  backing off (the server does not answer)
   process     pid 1, version 0.1.0, up 1 h 1 min
   work        1 of 2 slots busy
   devices     CPU only
   model       demo ready, 1 running, 0 waiting
+  quarantine  bad (abababababab) is not loaded: it ended its worker
 `)
 })

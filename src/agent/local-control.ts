@@ -43,6 +43,10 @@ export const AgentStatusSchema = Type.Object({
       }),
     ),
   ),
+  /** Files that are not loaded because they ended their workers; an older agent does not say. */
+  quarantined: Type.Optional(
+    Type.Array(Type.Object({ sha256: Type.String(), model: Type.String(), reason: Type.String() })),
+  ),
 })
 export type AgentStatus = Static<typeof AgentStatusSchema>
 const statusCheck = Compile(AgentStatusSchema)

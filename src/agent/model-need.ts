@@ -29,23 +29,36 @@ const undecidedWithoutGpu: LoadPlan = { ...undecided, gpuLayers: null }
  * Decides by the file's header and what was measured of the GPUs how many layers lie there. Where the architecture or
  * the memory is not known well enough it is left to the engine.
  */
-export function planLoad(
-  path: string,
-  { contextTokens, slots }: Pick<EngineModel, 'contextTokens' | 'slots'>,
-  gpu: GpuMemory,
-): LoadPlan {
-  const fallback = gpu.state === 'unwanted' ? undecidedWithoutGpu : undecided
-  if (gpu.state === 'unknown') return fallback
+export const planLoad = (path: string, wanted: Wanted, gpu: GpuMemory): LoadPlan =>
+  loadPlanner(path, wanted)(gpu)
+
+type Wanted = Pick<EngineModel, 'contextTokens' | 'slots'>
+
+/** `planLoad` for one file and several states of the GPUs; the header is read once. */
+export function loadPlanner(path: string, wanted: Wanted): (gpu: GpuMemory) => LoadPlan {
+  const request = requestOf(path, wanted)
+  return gpu => (request === null || gpu.state === 'unknown' ? fallback(gpu) : plan(request, gpu))
+}
+
+const fallback = (gpu: GpuMemory): LoadPlan =>
+  gpu.state === 'unwanted' ? undecidedWithoutGpu : undecided
+
+function requestOf(path: string, { contextTokens, slots }: Wanted): ServingRequest | null {
   const header = readModelHeader(path)
-  if (typeof header === 'string') return fallback
+  if (typeof header === 'string') return null
   const shape = modelShape(header)
-  if (typeof shape === 'string') return fallback
-  const request = servingRequest(shape, { contextTokens, slots, kind: modelKind(header) })
+  if (typeof shape === 'string') return null
+  return servingRequest(shape, { contextTokens, slots, kind: modelKind(header) })
+}
+
+type ServingRequest = ReturnType<typeof servingRequest>
+
+function plan(request: ServingRequest, gpu: GpuMemory): LoadPlan {
   const headroomBytes = limits.memoryHeadroomMb * 1024 ** 2
   const gpuLayers =
     gpu.state === 'known' ? layersThatFit(request, Math.max(0, gpu.bytes - headroomBytes)) : null
   const need = memoryNeed({ ...request, gpuLayers })
-  if (typeof need === 'string') return fallback
+  if (typeof need === 'string') return fallback(gpu)
   const gpuBytes = need.gpu.totalBytes
   const mainBytes = need.cpu.totalBytes + need.workerBytes
   const isUnified = gpu.state === 'known' && gpu.unified

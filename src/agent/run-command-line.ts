@@ -19,6 +19,7 @@ import { buildFacts } from './executable/build-facts.ts'
 import { embeddedFile } from './executable/embedded-file.ts'
 import { readEngineSettings } from './external/engine-settings.ts'
 import { judgeDevice } from '../capability/judge-device.ts'
+import { parseIdleUnload } from './idle-unload.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { modelsCommand } from './models/models-command.ts'
 import { probe } from './probe/probe-command.ts'
@@ -119,6 +120,8 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
   if (typeof calibrate === 'string') return fail(calibrate)
   const diskBudgetBytes = parseDiskGb(process.env['GPUPOOL_AGENT_DISK_GB'])
   if (typeof diskBudgetBytes === 'string') return fail(diskBudgetBytes)
+  const idleUnloadMs = parseIdleUnload(process.env['GPUPOOL_AGENT_IDLE_UNLOAD_MINUTES'])
+  if (typeof idleUnloadMs === 'string') return fail(idleUnloadMs)
   const engines = await readEngineSettings(process.env, name => lookup(name, { all: true }))
   if (typeof engines === 'string') return fail(engines)
   const log = createLog()
@@ -149,10 +152,12 @@ async function run(dir: string, prepareEngine: PrepareEngine): Promise<number> {
     inventory: await inventory,
     probe,
     startEngine,
-    calibration: calibrate ? { startMeasuring, engineVersion } : null,
+    engineVersion,
+    calibration: calibrate ? { startMeasuring } : null,
     engines,
     chosenThreads: threads,
     diskBudgetBytes,
+    idleUnloadMs,
     clock: systemClock,
     wallClock,
     timers: processTimers,

@@ -9,6 +9,7 @@ import type { GpuInventory } from '../protocol/gpu.ts'
 import { newAgentId, newInstanceId, newJobId } from '../protocol/ids.ts'
 import type { Load, ServerMessage } from '../protocol/server-message.ts'
 import { encodeTokenFrame } from '../protocol/token-frame.ts'
+import type { AgentDeps, Announcement } from './agent-deps.ts'
 import { generateAgentKey } from './agent-keys.ts'
 import { agentLimits } from './agent-limits.ts'
 import { createTestAuthority, type TestAuthority } from './certificates-for-tests.ts'
@@ -16,7 +17,7 @@ import type { Engine, EngineEvent, EngineJob } from './engine/engine.ts'
 import type { MeasureOutcome } from './engine/measuring.ts'
 import { Inbox } from './inbox-for-tests.ts'
 import { askStatus, localControlPath } from './local-control.ts'
-import { startAgent, type AgentDeps, type Announcement, type RunningAgent } from './run.ts'
+import { startAgent, type RunningAgent } from './run.ts'
 import { TestServer } from './server-for-tests.ts'
 import { prepareStateDir } from './state-dir.ts'
 import { processTimers, type Timers } from './timers.ts'
@@ -47,7 +48,6 @@ type FakeMeasuring = { stopped: boolean; readonly end: (outcome: MeasureOutcome)
 
 /** Stands where the measuring process stands; the test says what it measures. */
 const calibrationInto = (measurings: Inbox<FakeMeasuring>): AgentDeps['calibration'] => ({
-  engineVersion: 'test',
   startMeasuring: () => {
     const { promise, resolve } = Promise.withResolvers<MeasureOutcome>()
     const measuring = { stopped: false, end: resolve }
@@ -110,6 +110,7 @@ afterEach(async () => {
 const modelPath = join(import.meta.dir, 'run.test.ts')
 const agentId = newAgentId()
 
+const settings = { chosenThreads: 1, idleUnloadMs: null, engineVersion: 'test' } as const
 type Start = { calibration?: AgentDeps['calibration']; gpus?: readonly GpuInventory[] }
 
 async function start({ calibration = null, gpus = [] }: Start = {}): Promise<RunningAgent> {
@@ -147,7 +148,7 @@ async function start({ calibration = null, gpus = [] }: Start = {}): Promise<Run
       engines.put(engine)
       return engine
     },
-    chosenThreads: 1,
+    ...settings,
     clock,
     wallClock,
     timers,

@@ -1,18 +1,15 @@
 import os from 'node:os'
-import type { Logger } from 'pino'
-import type { Clock } from '../clock.ts'
 import { readMemory } from '../gpu/machine.ts'
-import type { GpuProbe } from '../gpu/probe.ts'
 import { encodeAgentMessage } from '../protocol/codec.ts'
 import type { GpuReading, Inventory } from '../protocol/gpu.ts'
 import { Calibrator } from './calibration/calibrator.ts'
+import type { AgentDeps } from './agent-deps.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
 import { Connection } from './connection.ts'
 import { CpuUse, cpuTimesOf } from './cpu-use.ts'
-import type { StartEngine } from './engine/engine.ts'
-import type { StartMeasuring } from './engine/measuring.ts'
-import { noEngines, type EngineSettings } from './external/engine-settings.ts'
+import { createStartWatched } from './engine/watched-engine.ts'
+import { noEngines } from './external/engine-settings.ts'
 import { ExternalEngines } from './external/external-engines.ts'
 import { buildHeartbeat, countSlots } from './heartbeat.ts'
 import { buildHello } from './hello.ts'
@@ -25,44 +22,13 @@ import { localControlPath, serveLocalControl, type AgentStatus } from './local-c
 import { ModelFiles } from './model-files.ts'
 import { ModelShelf } from './model-shelf.ts'
 import { answerShelf } from './models/shelf-request.ts'
+import { Quarantine } from './quarantine.ts'
 import { SleepWatch } from './sleep-watch.ts'
 import { software } from './software.ts'
-import { modelsDirOf, type Enrolment } from './state-dir.ts'
+import { modelsDirOf } from './state-dir.ts'
 import { chooseThreads } from './threads.ts'
 import { ThermalGuard } from './thermal-guard.ts'
-import type { Timers } from './timers.ts'
 import { Transport } from './transport.ts'
-
-/** What the agent says to the program that started it: one JSON line each on stdout. */
-export type Announcement =
-  | { readonly event: 'online'; readonly agentId: string; readonly server: string }
-  | { readonly event: 'offline'; readonly reason: string }
-
-export type AgentDeps = {
-  readonly dir: string
-  readonly enrolment: Enrolment
-  readonly inventory: Inventory
-  readonly probe: GpuProbe
-  readonly startEngine: StartEngine
-  /** Measures the devices while nobody wants them; null: they are not measured. */
-  readonly calibration: {
-    readonly startMeasuring: StartMeasuring
-    readonly engineVersion: string
-  } | null
-  /** The engines that the owner runs beside the agent; absent: none. */
-  readonly engines?: EngineSettings
-  /** GPUPOOL_AGENT_THREADS; null: measured. */
-  readonly chosenThreads: number | null
-  /** GPUPOOL_AGENT_DISK_GB; null or absent: a share of the disk. */
-  readonly diskBudgetBytes?: number | null
-  readonly clock: Clock
-  readonly wallClock: Clock
-  readonly timers: Timers
-  /** Drawn from [0, 1). */
-  readonly random: () => number
-  readonly log: Logger
-  readonly announce: (announcement: Announcement) => void
-}
 
 export type RunningAgent = {
   /** Resolves with the exit code: 0 after `stop`, 3 when the pool refused this agent for good. */
@@ -94,6 +60,7 @@ class Agent implements RunningAgent {
   readonly #external: ExternalEngines
   readonly #calibrator: Calibrator | null
   readonly #cpuUse = new CpuUse()
+  readonly #quarantine: Quarantine
   readonly #thermalGuard = new ThermalGuard()
   readonly #sleepWatch: SleepWatch
   readonly #startedAt: number
@@ -111,6 +78,7 @@ class Agent implements RunningAgent {
     const { clock, wallClock, timers, enrolment, log } = deps
     const { identity, caPem } = enrolment
     this.#deps = deps
+    this.#quarantine = new Quarantine(deps.dir, deps.engineVersion, log)
     this.#startedAt = clock.now()
     this.#server = `wss://${new URL(identity.origin).hostname}:${identity.controlPort}`
     this.#sleepWatch = new SleepWatch(wallClock.now(), clock.now())
@@ -148,10 +116,14 @@ class Agent implements RunningAgent {
       inUse: () => new Set(this.#host.held.map(({ load }) => load.manifest.sha256)),
     })
     this.#host = new InstanceHost({
-      clock,
-      log,
-      startEngine: deps.startEngine,
+      ...deps,
+      startEngine: createStartWatched(deps.startEngine, {
+        clock,
+        timers,
+        limits: agentLimits.workerSilence,
+      }),
       startExternal: this.#external.start,
+      quarantine: this.#quarantine,
       modelFiles: new ModelFiles({ ...deps, modelsDir, identity, caPem, shelf: this.#shelf }),
       chooseThreads: () =>
         chooseThreads({
@@ -394,6 +366,7 @@ class Agent implements RunningAgent {
       instances: this.#host.held.map(instanceOverview),
       gpus: this.#inventory.gpus.map(gpu => gpu.name),
       engines: [...this.#external.overview],
+      quarantined: [...this.#quarantine.files],
     }
   }
 }

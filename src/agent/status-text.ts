@@ -20,6 +20,10 @@ export function formatStatus(status: AgentStatus): string {
       const why = detail === null ? '' : `: ${detail}`
       return `  model       ${model} ${state}${why}, ${jobsRunning} running, ${jobsWaiting} waiting`
     }),
+    ...(status.quarantined ?? []).map(
+      ({ model, sha256, reason }) =>
+        `  quarantine  ${model} (${sha256.slice(0, 12)}) is not loaded: ${reason}`,
+    ),
   ]
   return `${lines.join('\n')}\n`
 }

@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'overheated'
   | 'agent_faulty'
   | 'worker_died'
+  | 'worker_hung'
   | 'out_of_memory'
   | 'model_load_failed'
   | 'model_file_invalid'
@@ -61,6 +62,8 @@ export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   /** The agent broke the protocol: a gap in its tokens, another prompt, a wrong count. */
   agent_faulty: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
   worker_died: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
+  /** It was silent for far longer than it ever is, and was killed. */
+  worker_hung: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
   out_of_memory: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
   model_load_failed: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
   model_file_invalid: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
@@ -78,6 +81,10 @@ export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(er
 
 /** An expected failure: returned, not thrown. `message` is for people and never holds prompts, answers or keys. */
 export type Failure = { readonly code: ErrorCode; readonly message: string }
+
+/** The worker that had the job is gone; a job that this happens to again and again may be what ends it. */
+export const isWorkerEnd = (code: ErrorCode): boolean =>
+  code === 'worker_died' || code === 'worker_hung'
 
 /** On the wire the code is any string, so that a newer peer's new code arrives as `internal` and not as a refusal. */
 export const WireFailureSchema = Type.Object({

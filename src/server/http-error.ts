@@ -54,6 +54,11 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
     retryAfterSeconds: null,
     clientMessage: 'The process that ran this request died. Try again.',
   },
+  worker_hung: {
+    clientCode: 'worker_hung',
+    retryAfterSeconds: null,
+    clientMessage: 'The process that ran this request hung. Try again.',
+  },
   out_of_memory: {
     clientCode: 'out_of_memory',
     retryAfterSeconds: 10,

@@ -20,6 +20,8 @@ export type EngineModel = {
 export type WantedModel = Pick<EngineModel, 'modelPath' | 'contextTokens' | 'slots'> & {
   /** Main memory and the processor alone, whatever GPU there is. */
   readonly withoutGpu: boolean
+  /** It ran out of memory with as much of the GPU as was reckoned to fit. */
+  readonly lessGpu?: boolean
   /** An engine that the owner runs serves it; there is no file. */
   readonly external?: ExternalSource
 }

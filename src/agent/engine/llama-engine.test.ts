@@ -155,8 +155,8 @@ test('a job for a worker that has died is lost without a throw', async () => {
   expect(session.begin(chatJob('hello')).ended).toBeNull()
 })
 
-test('a worker gets no keys and no proxies', () => {
+test('a worker gets no keys and no proxies, and starts no debugger when it aborts', () => {
   expect(
     workerEnvironment({ PATH: '/bin', GPUPOOL_ADMIN_KEY: 'k', HTTPS_PROXY: 'p', HOME: undefined }),
-  ).toEqual({ PATH: '/bin' })
+  ).toEqual({ PATH: '/bin', GGML_NO_BACKTRACE: '1' })
 })

@@ -49,10 +49,16 @@ const environmentNames: readonly string[] = [
   'ROCR_VISIBLE_DEVICES',
 ]
 
+/**
+ * Where gdb is installed, ggml's abort starts it to print a backtrace: it takes seconds, outlives a kill of the worker, and
+ * what it prints may hold texts of prompts.
+ */
+const quietAbort = { GGML_NO_BACKTRACE: '1' }
+
 export function workerEnvironment(
   own: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string>> {
-  const environment: Record<string, string> = {}
+  const environment: Record<string, string> = { ...quietAbort }
   for (const name of environmentNames) {
     const value = own[name]
     if (value !== undefined) environment[name] = value

@@ -101,6 +101,46 @@ test('when the connection breaks, the next agent continues, and the old one is n
   expect(events.at(-1)?.type).toBe('finished')
 })
 
+test('a request for a model that the agent has just pushed out goes on elsewhere, and the agent may be asked anew', async () => {
+  const first = await connect('a')
+  const warm = ask()
+  first.start()
+  first.finish(0)
+  await pool.settlement.drained()
+  expect(warm.events.at(-1)?.type).toBe('finished')
+  const load = first.sent.find(message => message.type === 'load')
+  if (load?.type !== 'load') throw new Error('the model was not loaded')
+  first.says({
+    type: 'instance',
+    instanceId: load.instanceId,
+    modelSha256: load.manifest.sha256,
+    status: { state: 'ready', contextTokens: load.contextTokens, slots: 1, loadMs: 1 },
+  })
+  const second = await connect('b')
+  const { events } = ask()
+  const { stream, attempt, instanceId } = first.job
+  expect(instanceId).toBe(load.instanceId)
+  // The assignment and the word that the model is gone cross each other.
+  const error = { code: 'agent_refused', message: 'the model is not loaded here' }
+  first.says({
+    type: 'instance',
+    instanceId,
+    modelSha256: load.manifest.sha256,
+    status: { state: 'unloaded' },
+  })
+  first.says({ type: 'failed', stream, attempt, error })
+  expect(second.types.slice(-2)).toEqual(['load', 'assign'])
+  const third = ask()
+  expect(first.types.slice(-2)).toEqual(['load', 'assign'])
+  expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 2 })
+  for (const agent of [first, second]) {
+    agent.start()
+    agent.finish(0)
+  }
+  await pool.settlement.drained()
+  expect([events.at(-1)?.type, third.events.at(-1)?.type]).toEqual(['finished', 'finished'])
+})
+
 test('an agent that connects again loses what it was doing before, and its old link is closed', async () => {
   const before = await connect('a')
   const { events } = ask()

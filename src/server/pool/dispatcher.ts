@@ -350,6 +350,7 @@ const bytesInFlightMax = 512 * 1024 * 1024
 const interruptions: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'agent_lost',
   'worker_died',
+  'worker_hung',
   'overheated',
 ])
 

@@ -1,5 +1,5 @@
 import type { Clock, Instant } from '../../clock.ts'
-import type { Failure } from '../../protocol/errors.ts'
+import { isWorkerEnd, type Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { JobId } from '../../protocol/ids.ts'
 import { isOwnFault, reliabilityAfter } from '../../scheduler/reliability.ts'
@@ -85,7 +85,7 @@ export class Settlement {
 
   /** Puts an attempt's failure on the agent's record. */
   attemptFailed(jobId: JobId, agentId: AgentId, error: Failure): void {
-    const type = error.code === 'worker_died' ? 'worker_died' : 'failed_request'
+    const type = isWorkerEnd(error.code) ? 'worker_died' : 'failed_request'
     const at = this.#deps.clock.now()
     this.#deps.registry.history({ agentId, type, at, metadata: { code: error.code } })
     this.#rate(agentId, error)

@@ -1,6 +1,6 @@
 import type { Instant } from '../../clock.ts'
 import { scoreDimensions, vectorsOf, type EmbedJob } from '../../protocol/embed-job.ts'
-import { errorMeanings, type Failure } from '../../protocol/errors.ts'
+import { errorMeanings, isWorkerEnd, type Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import { valueBytes, type VectorFrame } from '../../protocol/vector-frame.ts'
@@ -145,7 +145,7 @@ export class EmbedRelay {
   #attemptFailed(error: Failure): readonly RelayCommand[] {
     if (this.#state.name !== 'running') return nothing
     this.#lastError = error
-    if (error.code === 'worker_died') this.#workerDeaths++
+    if (isWorkerEnd(error.code)) this.#workerDeaths++
     const hopeless =
       !errorMeanings[error.code].retryElsewhere ||
       this.#attempt + 1 >= attemptsMax ||

@@ -37,7 +37,10 @@ const token = (attempt: number, index: number, text: string | null): TokenFrame 
   tokenId: 100 + index,
   segments: text === null ? [] : [{ kind: 'answer', text }],
 })
-const failed = (attempt: number, code: 'worker_died' | 'prompt_too_long'): RelayEvent => ({
+const failed = (
+  attempt: number,
+  code: 'worker_died' | 'worker_hung' | 'prompt_too_long',
+): RelayEvent => ({
   type: 'failed',
   attempt,
   error: { code, message: 'it broke' },
@@ -189,6 +192,14 @@ test('a request that killed two workers is not tried on a third', () => {
   expect(story.say(failed(1, 'worker_died'))).toMatchObject([
     { type: 'fail', error: { code: 'worker_died' } },
   ])
+})
+
+test('a worker that hung counts like one that died', () => {
+  const story = new Story()
+  story.say(leased('a'))
+  expect(story.say(failed(0, 'worker_hung'))).toMatchObject([{ type: 'retry' }])
+  story.say(leased('b'))
+  expect(story.say(failed(1, 'worker_died'))).toMatchObject([{ type: 'fail' }])
 })
 
 test('attempts are bounded', () => {

@@ -1,6 +1,6 @@
 import type { Instant } from '../../clock.ts'
 import type { ChatJob, Continuation, FinishReason } from '../../protocol/chat-job.ts'
-import { errorMeanings, type Failure } from '../../protocol/errors.ts'
+import { errorMeanings, isWorkerEnd, type Failure } from '../../protocol/errors.ts'
 import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Segment, TokenFrame } from '../../protocol/token-frame.ts'
@@ -267,7 +267,7 @@ export class RelayStream {
   #attemptFailed(error: Failure): readonly RelayCommand[] {
     if (this.#state.name !== 'running') return nothing
     this.#lastError = error
-    if (error.code === 'worker_died') this.#workerDeaths++
+    if (isWorkerEnd(error.code)) this.#workerDeaths++
     const hopeless =
       this.#isPastReturn ||
       !errorMeanings[error.code].retryElsewhere ||
