@@ -256,6 +256,20 @@ test('a job that leaves no room for a continuation is refused before it is place
   expect(agent.types).not.toContain('assign')
 })
 
+test('a job with options that its agent did not list is refused and never sent to it', async () => {
+  const agent = await connect('a')
+  const events: InferenceEvent[] = []
+  const penalised = { ...chat, sampling: { ...chat.sampling, topK: 40 } }
+  const jobId = newJobId()
+  const request = { jobId, keyId: 'key-1', model: 'tiny', chat: penalised, receivedAt: now }
+  pool.dispatcher.submit(request, event => events.push(event))
+  await pool.settlement.drained()
+  expect(events).toMatchObject([
+    { error: { code: 'no_capable_agent', message: expect.stringContaining('sampling options') } },
+  ])
+  expect(agent.types).not.toContain('assign')
+})
+
 test('what a machine has become since it joined is in the registry', async () => {
   const agent = await connect('a')
   await connect('a', agent.id, { ...inventory, memoryTotalMb: 65_536 })
