@@ -1,4 +1,3 @@
-import type { LlamaContextSequence } from 'node-llama-cpp'
 import type { Sampling } from '../../protocol/chat-job.ts'
 import type { FinishReason } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
@@ -166,7 +165,6 @@ async function generate(
   { prompt, replayed, writer, isComplete }: Generation,
 ): Promise<boolean> {
   const { gate } = model
-  const { sequence } = cache
   gate.enter()
   try {
     const rest = prompt.tokenIds.slice(cache.tokens)
@@ -175,12 +173,12 @@ async function generate(
     for (const piece of pieces) {
       if (entry.cancelled) return false
       await gate.pass()
-      await sequence.evaluateWithoutGeneratingNewTokens(piece.map(tokenOf), neverShift)
+      await cache.sequence.evaluateWithoutGeneratingNewTokens(piece.map(tokenOf), cache.options)
       cache.computed(piece.length)
     }
     while (!entry.cancelled) {
       await gate.pass()
-      const tokenId = await sampleNext(sequence, next, entry.job.chat.sampling, writer.tokens)
+      const tokenId = await sampleNext(cache, next, entry.job.chat.sampling, writer.tokens)
       cache.computed(next.length)
       if (entry.cancelled) return false
       writer.accept(tokenId)
@@ -193,27 +191,18 @@ async function generate(
   }
 }
 
-/** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */
-const neverShift = {
-  contextShift: {
-    strategy: (): never => {
-      throw new Error('the context overflowed')
-    },
-  },
-}
-
 /**
  * Computes the given tokens and samples the next one. Every option of the sampler is named: left out, the library
  * would take the 40 best (top_k), 95 % of the mass (top_p) and the clock (seed).
  */
 async function sampleNext(
-  sequence: LlamaContextSequence,
+  { sequence, options }: PromptCache,
   tokenIds: readonly number[],
   sampling: Sampling,
   index: number,
 ): Promise<number> {
   const iterator = sequence.evaluate(tokenIds.map(tokenOf), {
-    ...neverShift,
+    ...options,
     temperature: sampling.temperature,
     topP: sampling.topP,
     topK: 0,
