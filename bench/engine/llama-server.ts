@@ -55,7 +55,7 @@ export class LlamaServer implements Side {
     return this.#process.pid
   }
 
-  async ask({ messages, tokensMax, signal, onPiece }: Question): Promise<TimedAnswer> {
+  async ask({ messages, tokensMax, shares, signal, onPiece }: Question): Promise<TimedAnswer> {
     const askedAt = performance.now()
     const pieceAt: number[] = []
     let [text, tokens, promptTokens, cachedTokens] = ['', 0, 0, 0]
@@ -69,6 +69,7 @@ export class LlamaServer implements Side {
           max_tokens: tokensMax,
           temperature: 0,
           ignore_eos: true,
+          cache_prompt: shares,
           stream: true,
           stream_options: { include_usage: true },
         }),

@@ -1,10 +1,13 @@
 import type { ChatMessage } from '../../src/protocol/chat-job.ts'
+import { cpuBetween, readCpu } from '../harness/process-usage.ts'
 import type { Side, TimedAnswer } from './side.ts'
 
 /** Many streams at once, each with a short prompt of its own. */
 export type StreamsSample = {
   readonly tokensPerS: number
   readonly firstMs: number
+  /** CPU time of the engine's process, prompts included. */
+  readonly cpuMsPerToken: number
   readonly meanBatch: number
   /** Share of the streams at their answers that was in a batch; null: not told. */
   readonly fill: number | null
@@ -46,17 +49,20 @@ export async function measureStreams(
 ): Promise<StreamsSample> {
   const prompts = Array.from({ length: streams }, () => letters(random, shortPromptChars))
   const before = await side.batches()
+  const cpuBefore = readCpu(side.pid)
   const begunAt = performance.now()
   const answers = await Promise.all(
-    prompts.map(prompt => side.ask({ messages: [user(prompt)], tokensMax })),
+    prompts.map(prompt => side.ask({ messages: [user(prompt)], tokensMax, shares: false })),
   )
   const tookS = (performance.now() - begunAt) / 1_000
+  const { totalUs } = cpuBetween(cpuBefore, readCpu(side.pid))
   const after = await side.batches()
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
   const inBatches = after.streams - before.streams
   return {
     tokensPerS: tokens / tookS,
     firstMs: answers.reduce((sum, answer) => sum + firstMs(answer), 0) / streams,
+    cpuMsPerToken: totalUs / 1_000 / tokens,
     meanBatch: inBatches / Math.max(1, after.batches - before.batches),
     fill:
       after.streamsIfFull === null || before.streamsIfFull === null
@@ -73,7 +79,7 @@ export async function measurePrompt(
   random: () => number,
 ): Promise<PromptSample> {
   const messages = [user(letters(random, promptChars))]
-  const first = await side.ask({ messages, tokensMax })
+  const first = await side.ask({ messages, tokensMax, shares: true })
   const second = await side.ask({
     messages: [
       ...messages,
@@ -81,6 +87,7 @@ export async function measurePrompt(
       user(letters(random, questionChars)),
     ],
     tokensMax,
+    shares: true,
   })
   return {
     promptTokens: first.promptTokens,
@@ -104,12 +111,22 @@ async function longestGap(side: Side, promptChars: number, random: () => number)
       begun.resolve()
     }
     const messages = [user(letters(random, shortPromptChars))]
-    const answer = side.ask({ messages, tokensMax: 1_000, signal: stop.signal, onPiece })
+    const answer = side.ask({
+      messages,
+      tokensMax: 1_000,
+      shares: false,
+      signal: stop.signal,
+      onPiece,
+    })
     talking.push(Promise.race([begun.promise, answer]))
     return answer
   })
   await Promise.all(talking)
-  const long = await side.ask({ messages: [user(letters(random, promptChars))], tokensMax: 1 })
+  const long = await side.ask({
+    messages: [user(letters(random, promptChars))],
+    tokensMax: 1,
+    shares: false,
+  })
   const until = long.pieceAt[0] ?? performance.now()
   stop.abort()
   await Promise.all(running)

@@ -32,7 +32,7 @@ export class OurEngine implements Side {
     return this.#engine.pid ?? 0
   }
 
-  ask({ messages, tokensMax, signal, onPiece }: Question): Promise<TimedAnswer> {
+  ask({ messages, tokensMax, shares, signal, onPiece }: Question): Promise<TimedAnswer> {
     const stream = ++this.#streams
     const { promise, resolve, reject } = Promise.withResolvers<TimedAnswer>()
     const pieceAt: number[] = []
@@ -69,7 +69,7 @@ export class OurEngine implements Side {
       maxTokens: tokensMax,
       stop: [],
       renderTimeMs: 0,
-      tenant: 'bench',
+      ...(shares && { tenant: 'bench' }),
     }
     this.#engine.run({ stream, attempt: 1, chat, continuation: null })
     return promise
@@ -79,7 +79,7 @@ export class OurEngine implements Side {
     const counts = await this.#engine.statistics()
     if (counts === null) throw new Error('the worker is gone')
     return {
-      batches: counts.answerBatches,
+      batches: counts.answerPasses,
       streams: counts.answerTokens,
       streamsIfFull: counts.answerTokensIfFull,
     }

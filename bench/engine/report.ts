@@ -56,7 +56,7 @@ export function tablesOf(
   return [
     {
       title: 'streams at once, short prompts',
-      columns: ['', 'tokens/s', 'first token ms', 'mean batch', 'batches full'],
+      columns: ['', 'tokens/s', 'CPU ms/token', 'first token ms', 'mean batch', 'full'],
       rows: counts.flatMap(count =>
         sides.map(side => {
           const values = (figure: (sample: StreamsSample) => number) =>
@@ -66,6 +66,10 @@ export function tablesOf(
             `${count} × ${side}`,
             cell(
               values(sample => sample.tokensPerS),
+              1,
+            ),
+            cell(
+              values(sample => sample.cpuMsPerToken),
               1,
             ),
             cell(

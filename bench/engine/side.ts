@@ -3,6 +3,8 @@ import type { ChatMessage } from '../../src/protocol/chat-job.ts'
 export type Question = {
   readonly messages: readonly ChatMessage[]
   readonly tokensMax: number
+  /** Whether it may use what an earlier prompt left; else both sides compute every token, the chat template's too. */
+  readonly shares: boolean
   /** Ends it early. */
   readonly signal?: AbortSignal
   /** Called at each piece of text. */

@@ -143,10 +143,10 @@ test('streams at their answers share their batches, and the worker counts them',
   const counts = await engines[0]?.statistics()
   await session.engine.close()
   expect(await engines[0]?.statistics()).toBeNull()
-  const { answerTokens = 0, answerTokensIfFull = 0, answerBatches = 0 } = counts ?? {}
+  const { answerTokens = 0, answerTokensIfFull = 0, answerPasses = 0 } = counts ?? {}
   expect(answerTokens / answerTokensIfFull).toBeGreaterThan(0.95)
   // A dispatcher that always misses one stream of four has three in a batch.
-  expect(answerTokens / answerBatches).toBeGreaterThan(3.2)
+  expect(answerTokens / answerPasses).toBeGreaterThan(3.2)
 })
 
 test('a job for a worker that has died is lost without a throw', async () => {

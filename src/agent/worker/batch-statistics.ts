@@ -4,10 +4,10 @@ const Count = Type.Integer({ minimum: 0 })
 
 /** What the batches of a worker held, since its start. */
 export const BatchStatisticsSchema = Type.Object({
-  /** Batches of one token for each stream that is at its answer. */
-  answerBatches: Count,
+  /** Passes through the model for one token of streams that are at their answers. */
+  answerPasses: Count,
   answerTokens: Count,
-  /** Tokens that these batches would have held with every stream that was at its answer. */
+  /** Tokens that these passes would have made had each held every stream that was at its answer. */
   answerTokensIfFull: Count,
   /** Batches of prompts, and of answers that are computed again to continue them. */
   promptBatches: Count,
@@ -18,7 +18,7 @@ export type BatchStatistics = Static<typeof BatchStatisticsSchema>
 /** A few additions a batch. */
 export class BatchCounter {
   #counts = {
-    answerBatches: 0,
+    answerPasses: 0,
     answerTokens: 0,
     answerTokensIfFull: 0,
     promptBatches: 0,
@@ -29,10 +29,10 @@ export class BatchCounter {
     return { ...this.#counts }
   }
 
-  answers(tokens: number, ifFull: number): void {
-    this.#counts.answerBatches++
+  answers(tokens: number, ifFull: number, passes: number): void {
+    this.#counts.answerPasses += passes
     this.#counts.answerTokens += tokens
-    this.#counts.answerTokensIfFull += Math.max(tokens, ifFull)
+    this.#counts.answerTokensIfFull += passes * Math.max(tokens, ifFull)
   }
 
   prompts(tokens: number): void {

@@ -2,12 +2,17 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { BatchItem } from 'node-llama-cpp'
 import { BatchCounter } from './batch-statistics.ts'
-import { chooseBatch, createBatchStrategy, waitRoundsMax } from './batch-strategy.ts'
+import {
+  chooseBatch,
+  createBatchStrategy,
+  prioritySaying,
+  waitRoundsMax,
+} from './batch-strategy.ts'
 
-const item = (tokens: number): BatchItem => ({
+const item = (tokens: number, sequence = 0): BatchItem => ({
   tokens: Array.from({ length: tokens }, () => 1 as BatchItem['tokens'][number]),
   logits: [],
-  evaluationPriority: 5,
+  evaluationPriority: prioritySaying(sequence),
 })
 
 describe('a batch', () => {
@@ -62,7 +67,7 @@ describe('the strategy', () => {
     expect(strategy({ items, size: 512 })).toEqual([{ item: items[0], processAmount: 1 } as never])
     expect(strategy({ items, size: 512 })).toEqual([])
     expect(counter.statistics).toMatchObject({
-      answerBatches: 1,
+      answerPasses: 1,
       answerTokens: 1,
       answerTokensIfFull: 2,
     })
@@ -72,14 +77,28 @@ describe('the strategy', () => {
     const counter = new BatchCounter()
     const strategy = createBatchStrategy(() => 3, counter)
     const amounts = () =>
-      strategy({ items: [item(1), item(7), item(1)], size: 512 }).map(one => one.processAmount)
+      strategy({ items: [item(1, 1), item(7, 2), item(1, 0)], size: 512 }).map(
+        one => one.processAmount,
+      )
     expect([amounts(), amounts()]).toEqual([[1, 1], [7]])
     expect(counter.statistics).toEqual({
-      answerBatches: 1,
+      answerPasses: 1,
       answerTokens: 2,
       answerTokensIfFull: 2,
       promptBatches: 1,
       promptTokens: 7,
+    })
+  })
+
+  test('puts the sequences in order, and counts the passes that gaps between them cost', () => {
+    const counter = new BatchCounter()
+    const items = [item(1, 3), item(1, 0), item(1, 1), item(1, 5)]
+    const batch = createBatchStrategy(() => 4, counter)({ items, size: 512 })
+    expect(batch.map(one => one.item.evaluationPriority as number)).toEqual([0, 1, 3, 5])
+    expect(counter.statistics).toMatchObject({
+      answerPasses: 3,
+      answerTokens: 4,
+      answerTokensIfFull: 12,
     })
   })
 

@@ -1,4 +1,4 @@
-import type { CustomBatchingPrioritizationStrategy } from 'node-llama-cpp'
+import type { BatchItem, CustomBatchingPrioritizationStrategy } from 'node-llama-cpp'
 import type { BatchCounter } from './batch-statistics.ts'
 import { replayPieceTokensMax } from './prefill.ts'
 
@@ -28,9 +28,24 @@ export function chooseBatch(lengths: readonly number[], afterAnswers: boolean): 
 }
 
 /**
+ * The library's priority of an evaluation, 1 to 5 for its own strategies, is all that it hands on to another strategy. Here
+ * it says which sequence the item is of.
+ */
+export const prioritySaying = (sequence: number): BatchItem['evaluationPriority'] =>
+  sequence as BatchItem['evaluationPriority']
+
+const sequenceOf = (item: BatchItem | undefined): number => item?.evaluationPriority ?? 0
+
+/** @param numbers in ascending order */
+export const consecutiveRuns = (numbers: readonly number[]): number =>
+  numbers.filter((number, i) => i === 0 || number !== (numbers[i - 1] ?? 0) + 1).length
+
+/**
  * Makes node-llama-cpp batch all running sequences. Its dispatcher (3.22.1) takes what is queued the moment the last
  * token is sampled, and the sequence that was sampled last is never queued by then: with 2, 4 and 8 streams it ran
  * batches of 1, 3 and 7. Giving it nothing for a few rounds makes it look again.
+ * The batch is in the order of the sequences: out of order llama.cpp (0.5.0, `split_equal`) computes it in as many passes as
+ * it finds runs of consecutive sequence numbers, so that a full batch of four could cost four.
  * @param runningSequences how many sequences are about to queue something
  */
 export function createBatchStrategy(
@@ -47,7 +62,10 @@ export function createBatchStrategy(
     }
     waited = 0
     const lengths = items.map(item => item.tokens.length)
-    const chosen = chooseBatch(lengths, afterAnswers)
+    const sequenceAt = (i: number) => sequenceOf(items[i])
+    const chosen = chooseBatch(lengths, afterAnswers).toSorted(
+      (a, b) => sequenceAt(a) - sequenceAt(b),
+    )
     afterAnswers = lengths[chosen[0] ?? 0] === 1
     let left = size
     const batch = chosen.flatMap(i => {
@@ -58,8 +76,10 @@ export function createBatchStrategy(
       return item === undefined || processAmount === 0 ? [] : [{ item, processAmount }]
     })
     const pieces = lengths.filter(length => length > 1).length
-    if (afterAnswers) counter.answers(size - left, Math.max(items.length, running) - pieces)
-    else counter.prompts(size - left)
+    if (afterAnswers) {
+      const ifFull = Math.max(items.length, running) - pieces
+      counter.answers(size - left, ifFull, consecutiveRuns(chosen.map(sequenceAt)))
+    } else counter.prompts(size - left)
     return batch
   }
 }

@@ -1,9 +1,24 @@
-import type { LlamaContextSequence } from 'node-llama-cpp'
+import type { BatchItem, LlamaContextSequence } from 'node-llama-cpp'
+import { prioritySaying } from './batch-strategy.ts'
 import type { LoadedModel } from './load-model.ts'
+
+type EvaluationOptions = {
+  readonly evaluationPriority: BatchItem['evaluationPriority']
+  readonly contextShift: { readonly strategy: () => never }
+}
+
+/** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */
+const neverShift: EvaluationOptions['contextShift'] = {
+  strategy: () => {
+    throw new Error('the context overflowed')
+  },
+}
 
 /** What one slot's sequence holds of a job's prompt. */
 export class PromptCache {
   readonly sequence: LlamaContextSequence
+  /** To be given with every evaluation. */
+  readonly options: EvaluationOptions
   readonly #gate: LoadedModel['gate']
   #tokens = 0
 
@@ -11,6 +26,7 @@ export class PromptCache {
     const sequence = sequences[slot]
     if (sequence === undefined) throw new Error(`there is no slot ${slot}`)
     this.sequence = sequence
+    this.options = { evaluationPriority: prioritySaying(slot), contextShift: neverShift }
     this.#gate = gate
   }
 

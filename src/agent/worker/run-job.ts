@@ -7,7 +7,7 @@ import type { LoadedModel } from './load-model.ts'
 import { PromptCache } from './prompt-cache.ts'
 import { prefillPieces } from './prefill.ts'
 import type { Prompt } from './prompt.ts'
-import { neverShift, type Sampler } from './sampler.ts'
+import type { Sampler } from './sampler.ts'
 import { tokenOf } from './token-of.ts'
 import type { WorkerOutput } from './worker-output.ts'
 
@@ -173,7 +173,6 @@ async function generate(
   { prompt, replayed, sampler, writer, isComplete }: Generation,
 ): Promise<boolean> {
   const { gate } = model
-  const { sequence } = cache
   gate.enter()
   try {
     const rest = prompt.tokenIds.slice(cache.tokens)
@@ -182,12 +181,12 @@ async function generate(
     for (const piece of pieces) {
       if (entry.cancelled) return false
       await gate.pass()
-      await sequence.evaluateWithoutGeneratingNewTokens(piece.map(tokenOf), neverShift)
+      await cache.sequence.evaluateWithoutGeneratingNewTokens(piece.map(tokenOf), cache.options)
       cache.computed(piece.length)
     }
     while (!entry.cancelled) {
       await gate.pass()
-      const tokenId = await sampler.next(sequence, next)
+      const tokenId = await sampler.next(cache, next)
       cache.computed(next.length)
       if (entry.cancelled) return false
       writer.accept(tokenId)

@@ -1,16 +1,20 @@
-import type { LlamaContextSequence, LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
+import type { LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
 import type { ChatJob, Sampling } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import { AnswerGrammar } from './answer-grammar.ts'
 import type { ReducerOptions } from './answer-reducer.ts'
 import type { TokenBytes } from './token-bytes.ts'
+import type { PromptCache } from './prompt-cache.ts'
 import { tokenOf } from './token-of.ts'
 import { tokenSeed } from './token-seed.ts'
 
 /** Draws one answer's tokens, one after another. */
 export type Sampler = {
   /** Computes the given tokens and samples the answer's next one. */
-  next(sequence: LlamaContextSequence, tokenIds: readonly number[]): Promise<number>
+  next(
+    cache: Pick<PromptCache, 'sequence' | 'options'>,
+    tokenIds: readonly number[],
+  ): Promise<number>
 }
 
 export type Beginning = {
@@ -22,15 +26,6 @@ export type Beginning = {
 
 /** @returns a failure when this model cannot be sampled as the job wants it */
 export type CreateSampler = (chat: ChatJob, beginning: Beginning) => Promise<Sampler | Failure>
-
-/** A full context is noticed before; if the library ever came to shift it, the answer would silently lose its start. */
-export const neverShift = {
-  contextShift: {
-    strategy: (): never => {
-      throw new Error('the context overflowed')
-    },
-  },
-}
 
 /** @param vocabularyTokens the model's token ids are below this */
 export async function loadSampling(
@@ -110,11 +105,15 @@ class AnswerSampler implements Sampler {
     this.#answer = [...replayed]
     const { temperature, topP, topK = 0, minP = 0 } = sampling
     // Every option is named: left out, the library would take the 40 best (top_k), 95 % of the mass (top_p).
-    this.#options = { ...neverShift, ...fixed, temperature, topP, topK, minP, yieldEogToken: true }
+    this.#options = { ...fixed, temperature, topP, topK, minP, yieldEogToken: true }
   }
 
-  async next(sequence: LlamaContextSequence, tokenIds: readonly number[]): Promise<number> {
+  async next(
+    { sequence, options }: Pick<PromptCache, 'sequence' | 'options'>,
+    tokenIds: readonly number[],
+  ): Promise<number> {
     const iterator = sequence.evaluate(tokenIds.map(tokenOf), {
+      ...options,
       ...this.#options,
       ...this.#penalties(),
       ...this.#grammarState(),

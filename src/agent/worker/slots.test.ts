@@ -53,6 +53,14 @@ describe('a slot is chosen', () => {
     expect(run(slots, 'a', 'sys.other')).toEqual({ slot: one.slot, cachedTokens: 4 })
   })
 
+  test('beside the running ones, so that they are computed in one pass', () => {
+    const slots = new Slots(8, piece)
+    const taken = ['aaaa', 'bbbb', 'cccc', 'dddd'].map(text => slots.take('a', ids(text)).slot)
+    expect(taken).toEqual([0, 1, 2, 3])
+    slots.release(1, 'a', ids('bbbb'))
+    expect(slots.take('b', ids('eeee'))).toEqual({ slot: 1, cachedTokens: 0 })
+  })
+
   test('the one that rested longest, when nothing is shared', () => {
     const slots = new Slots(3, piece)
     const order = ['aaaa', 'bbbb', 'cccc'].map(text => run(slots, 'a', text).slot)

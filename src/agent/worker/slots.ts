@@ -41,9 +41,12 @@ export class Slots {
    * @throws when every slot is busy: the job table starts no more jobs than there are
    */
   take(tenant: string | null, prompt: readonly number[]): TakenSlot {
-    const offers = this.#slots.flatMap((state, slot) =>
-      state.busy ? [] : [{ slot, state, cachedTokens: this.#shared(state, tenant, prompt) }],
-    )
+    const busy = (slot: number) => (this.#slots[slot]?.busy === true ? 1 : 0)
+    const offers = this.#slots.flatMap((state, slot) => {
+      if (state.busy) return []
+      const cachedTokens = this.#shared(state, tenant, prompt)
+      return [{ slot, state, cachedTokens, busyBeside: busy(slot - 1) + busy(slot + 1) }]
+    })
     const [first, ...rest] = offers
     if (first === undefined) throw new Error('every slot is busy')
     const best = rest.reduce((one, other) => (isBetter(other, one) ? other : one), first)
@@ -76,16 +79,26 @@ export class Slots {
   }
 }
 
-type Offer = { readonly state: Slot; readonly cachedTokens: number }
+type Offer = {
+  readonly state: Slot
+  readonly cachedTokens: number
+  /** Of the two slots beside it: with more, the running slots fall into fewer runs. */
+  readonly busyBeside: number
+}
 
 /** The other conversation in a slot, which would be lost, must not be longer than what is shared with it. */
 const keepsMost = ({ state, cachedTokens }: Offer): boolean =>
   cachedTokens > 0 && state.tokenIds.length - cachedTokens <= cachedTokens
 
-/** A slot that goes on; else an empty one; else one that shares a little; else the one that rested longest. */
+/**
+ * A slot that goes on; else one beside the busy ones, because each gap between running slots costs a pass through the
+ * model for every token (batch-strategy.ts); else an empty one; else one that shares a little; else the one that rested
+ * longest.
+ */
 function isBetter(offer: Offer, than: Offer): boolean {
   const order = (one: Offer): readonly number[] => [
     keepsMost(one) ? one.cachedTokens : 0,
+    one.busyBeside,
     one.state.tokenIds.length === 0 ? 1 : 0,
     one.cachedTokens,
     -one.state.usedAt,
