@@ -39,7 +39,7 @@ describe('a model that does not fit beside the others', () => {
     expect(brief(pushed)).toEqual(['close_engine', 'look_for_room'])
     expect(pushed).toContainEqual({ type: 'close_engine', engine: engineB })
     expect(bench.instances.held.map(({ load }) => load.instanceId)).toEqual([a, c])
-    expect(brief(bench.order(assignOf(b, 2)))).toEqual(['failed 2 agent_refused'])
+    expect(brief(bench.order(assignOf(b, 2)))).toEqual(['failed 2 model_unloaded'])
     const again = bench.look(c, lookOf(pushed), roomOf(tight, gib))
     expect(brief(again)).toEqual(['look_for_room'])
     expect(brief(bench.handle({ type: 'engine_closed', engine: engineB }))).toEqual([

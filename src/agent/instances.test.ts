@@ -174,7 +174,7 @@ describe('jobs', () => {
   test('for a model that is not there, or while draining, are refused; what runs is finished', () => {
     const bench = new Bench()
     const engine = bench.ready(a)
-    expect(brief(bench.order(assignOf(b, 1)))).toEqual(['failed 1 agent_refused'])
+    expect(brief(bench.order(assignOf(b, 1)))).toEqual(['failed 1 model_unloaded'])
     bench.order(assignOf(a, 2))
     bench.order({ type: 'drain', resume: false })
     expect(bench.instances.draining).toBe(true)
@@ -252,9 +252,9 @@ describe('unloading', () => {
     const engine = bench.ready(a)
     for (const stream of [1, 2, 3]) bench.order(assignOf(a, stream))
     expect(brief(bench.order({ type: 'unload', instanceId: a }))).toEqual([
-      'failed 1 agent_refused',
-      'failed 2 agent_refused',
-      'failed 3 agent_refused',
+      'failed 1 model_unloaded',
+      'failed 2 model_unloaded',
+      'failed 3 model_unloaded',
       'close_engine',
     ])
     expect(brief(bench.handle({ type: 'engine_closed', engine }))).toEqual(['instance unloaded'])

@@ -171,7 +171,7 @@ export class Instances {
     const { instanceId } = instance.load
     this.#instances.delete(instanceId)
     const ended = failJobs(instance, {
-      code: 'agent_refused',
+      code: 'model_unloaded',
       message: 'the model is being unloaded here',
     })
     const engine = engineOf(instance)
@@ -186,7 +186,8 @@ export class Instances {
       failJob(assign, { code: 'agent_refused', message }),
     ]
     const instance = this.#instances.get(assign.instanceId)
-    if (instance === undefined) return refuse('the model is not loaded here')
+    if (instance === undefined)
+      return [failJob(assign, { code: 'model_unloaded', message: 'the model is not loaded here' })]
     if (this.#draining) return refuse('this agent takes no new work')
     if (instance.phase.name === 'failed')
       return refuse(`the model could not be loaded: ${instance.phase.error.message}`)

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'queue_full'
   | 'agent_lost'
   | 'agent_refused'
+  | 'model_unloaded'
   | 'overheated'
   | 'agent_faulty'
   | 'worker_died'
@@ -57,6 +58,8 @@ export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   queue_full: { httpStatus: 429, openaiType: 'rate_limit_error', retryElsewhere: false },
   agent_lost: { httpStatus: 502, openaiType: 'server_error', retryElsewhere: true },
   agent_refused: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
+  /** The model has just left memory, for another one or because nobody used it; asked again, the agent loads it. */
+  model_unloaded: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
   /** A GPU is above its limit: the agent has stopped its work until it has cooled. */
   overheated: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
   /** The agent broke the protocol: a gap in its tokens, another prompt, a wrong count. */

@@ -43,6 +43,12 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
     retryAfterSeconds: 5,
     clientMessage: 'The machine that was to run this request refused it. Try again.',
   },
+  model_unloaded: {
+    clientCode: 'model_unloaded',
+    retryAfterSeconds: 5,
+    clientMessage:
+      'The model left the memory of the machine that was to run this request. Try again.',
+  },
   overheated: {
     clientCode: 'overheated',
     retryAfterSeconds: 30,

@@ -121,7 +121,7 @@ test('a request for a model that the agent has just pushed out goes on elsewhere
   const { stream, attempt, instanceId } = first.job
   expect(instanceId).toBe(load.instanceId)
   // The assignment and the word that the model is gone cross each other.
-  const error = { code: 'agent_refused', message: 'the model is not loaded here' }
+  const error = { code: 'model_unloaded', message: 'the model is not loaded here' }
   first.says({
     type: 'instance',
     instanceId,
@@ -139,6 +139,28 @@ test('a request for a model that the agent has just pushed out goes on elsewhere
   }
   await pool.settlement.drained()
   expect([events.at(-1)?.type, third.events.at(-1)?.type]).toEqual(['finished', 'finished'])
+})
+
+test('where there is no other agent, the one that has just pushed the model out loads it again', async () => {
+  const only = await connect('a')
+  const warm = ask()
+  only.start()
+  only.finish(0)
+  await pool.settlement.drained()
+  expect(warm.events.at(-1)?.type).toBe('finished')
+  const { events } = ask()
+  const { stream, attempt, instanceId } = only.job
+  const load = only.sent.find(message => message.type === 'load')
+  if (load?.type !== 'load') throw new Error('the model was not loaded')
+  const status = { state: 'unloaded' } as const
+  only.says({ type: 'instance', instanceId, modelSha256: load.manifest.sha256, status })
+  const error = { code: 'model_unloaded', message: 'the model is not loaded here' }
+  only.says({ type: 'failed', stream, attempt, error })
+  expect(only.types.slice(-2)).toEqual(['load', 'assign'])
+  only.start()
+  only.finish(0)
+  await pool.settlement.drained()
+  expect(events.at(-1)?.type).toBe('finished')
 })
 
 test('an agent that connects again loses what it was doing before, and its old link is closed', async () => {

@@ -352,6 +352,7 @@ const interruptions: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'worker_died',
   'worker_hung',
   'overheated',
+  'model_unloaded',
 ])
 
 const shuttingDown: Failure = {
