@@ -86,6 +86,11 @@ export const ChatJobSchema = Type.Object({
   sampling: SamplingSchema,
   /** Absent: any text. */
   constraint: Type.Optional(ConstraintSchema),
+  /**
+   * How likely each token was, and so many of the likeliest ones in its place, go with its frame. Absent: not wanted. Needs
+   * the feature `logprobs`.
+   */
+  topLogprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: limits.topLogprobsMax })),
   /** Null: until the model stops or the context is full. */
   maxTokens: Type.Union([
     Type.Integer({ minimum: 1, maximum: limits.outputTokensMax }),

@@ -21,6 +21,10 @@ test('an answer of a given form needs an agent that can hold it to one', () => {
   expect(chatNeeds({ ...chat, parallelToolCalls: false })).toEqual(['grammar'])
 })
 
+test('log probabilities need an agent that tells them, also without alternatives', () => {
+  expect(chatNeeds({ ...chat, topLogprobs: 0 })).toEqual(['logprobs'])
+})
+
 test('any further way of sampling needs an agent that knows it', () => {
   expect(chatNeeds({ ...chat, sampling: { ...chat.sampling, minP: 0.1 } })).toEqual(['sampling'])
   expect(chatNeeds({ ...chat, sampling: { ...chat.sampling, logitBias: [] } })).toEqual([

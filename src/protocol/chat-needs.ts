@@ -9,9 +9,11 @@ export function chatNeeds({
   sampling,
   constraint,
   parallelToolCalls,
+  topLogprobs,
 }: ChatJob): readonly ProtocolFeature[] {
   const needs: ProtocolFeature[] = []
   if (Object.keys(sampling).some(field => !baseSampling.has(field))) needs.push('sampling')
   if (constraint !== undefined || parallelToolCalls !== undefined) needs.push('grammar')
+  if (topLogprobs !== undefined) needs.push('logprobs')
   return needs
 }

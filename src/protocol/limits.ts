@@ -43,6 +43,7 @@ export const limits = {
   stopStringBytesMax: 256,
   outputTokensMax: 1_048_576,
   logitBiasesMax: 1_024,
+  topLogprobsMax: 20,
   grammarBytesMax: 256 * 1024,
   /** Bounds of one request for vectors: texts (or documents), tokens of a text that comes as tokens, vectors together. */
   inputsPerRequestMax: 2_048,

@@ -12,7 +12,12 @@ const decode = (bytes: Uint8Array) =>
   )
 
 const kind = fc.constantFrom<SegmentKind>('answer', 'reasoning', 'tool_call')
-const frame = fc.record({
+const entry = {
+  logprob: fc.float({ min: -9_999, max: 0, noNaN: true }),
+  bytes: fc.uint8Array({ maxLength: 12 }),
+}
+const logprob = fc.record({ ...entry, top: fc.array(fc.record(entry), { maxLength: 20 }) })
+const base = fc.record({
   stream: fc.nat(4_294_967_295),
   attempt: fc.nat(65_535),
   choice: fc.nat(65_535),
@@ -20,6 +25,11 @@ const frame = fc.record({
   tokenId: fc.oneof(fc.nat(4_294_967_295), fc.constantFrom(null, 'unknown' as const)),
   segments: fc.array(fc.record({ kind, text: fc.string({ unit: 'binary' }) }), { maxLength: 4 }),
 })
+
+const frame = fc.oneof(
+  base,
+  fc.tuple(base, logprob).map(([value, told]) => ({ ...value, logprob: told })),
+)
 
 test('every frame comes back as it was', () => {
   fc.assert(
@@ -35,6 +45,7 @@ test('no bytes are accepted wrongly or crash: random, cut and changed frames', (
       const bytes = encodeTokenFrame(value)
       const cut = decode(bytes.subarray(0, at % bytes.length))
       if (typeof cut !== 'string') expect(cut.segments.length).toBe(0)
+      if ('logprob' in value) expect(typeof cut).toBe('string')
       bytes[at % bytes.length] = byte
       const changed = decode(bytes)
       if (typeof changed !== 'string')
@@ -65,6 +76,27 @@ test('bytes after the last segment are ignored, for what a later version may add
   }
   const longer = new Uint8Array([...encodeTokenFrame(value), 9, 9, 9])
   expect(decode(longer)).toEqual({ type: 'token', ...value })
+})
+
+test('a log probability that is none is refused: positive, no number, or with too many alternatives', () => {
+  const alternative = { logprob: -1, bytes: new Uint8Array([120]) }
+  const framed = (change: object) =>
+    decode(
+      encodeTokenFrame({
+        stream: 1,
+        attempt: 0,
+        choice: 0,
+        index: 0,
+        tokenId: 1,
+        segments: [],
+        logprob: { ...alternative, top: [], ...change },
+      }),
+    )
+  expect(framed({})).toMatchObject({ logprob: alternative })
+  for (const wrong of [0.5, NaN, -Infinity])
+    expect(framed({ logprob: wrong })).toContain('no logarithm of a probability')
+  const top = Array.from({ length: limits.topLogprobsMax + 1 }, () => alternative)
+  expect(framed({ top })).toContain('alternatives')
 })
 
 test('each way of being wrong is named', () => {

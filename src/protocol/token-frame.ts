@@ -1,4 +1,5 @@
 import { limits } from './limits.ts'
+import { decodeLogprob, encodeLogprob, logprobBytes, type DrawnLogprob } from './token-logprobs.ts'
 
 /**
  * One sampled token on its way from worker to client, and the text that it released.
@@ -6,7 +7,8 @@ import { limits } from './limits.ts'
  * Layout (little-endian):
  *
  *     0  u8   frame type, 1
- *     1  u8   flags: bit 0 = a token id is present; bit 1 = a token without an id; neither: only text, see below
+ *     1  u8   flags: bit 0 = a token id is present; bit 1 = a token without an id; neither: only text, see below;
+ *             bit 2 = its log probability follows the segments (feature `logprobs`, only where the job asks for it)
  *     2  u16  attempt
  *     4  u32  stream
  *     8  u16  choice
@@ -14,6 +16,7 @@ import { limits } from './limits.ts'
  *    12  u32  index of the token in the answer, from 0; without a token: the number of tokens before
  *    16  u32  token id, 0 without a token
  *    20  segments: u8 kind, u32 byte length, UTF-8 text
+ *     …  log probability: token-logprobs.ts
  *     …  0+ bytes for future use, ignored
  *
  * Ids go out at once, also while their text is held back (an unfinished UTF-8 character, a possible stop string), so
@@ -34,6 +37,7 @@ export type TokenFrame = {
   /** Null: no token, only text. */
   readonly tokenId: number | 'unknown' | null
   readonly segments: readonly Segment[]
+  readonly logprob?: DrawnLogprob
 }
 
 /**
@@ -53,6 +57,7 @@ export type ToolCallDelta = {
 export const frameTypeToken = 1
 const flagToken = 1
 const flagUnknownToken = 2
+const flagLogprob = 4
 const headerBytes = 20
 const segmentHeaderBytes = 5
 const kinds: readonly SegmentKind[] = ['answer', 'reasoning', 'tool_call']
@@ -65,11 +70,14 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 export function encodeTokenFrame(frame: Omit<TokenFrame, 'type'>): Uint8Array<ArrayBuffer> {
   let size = headerBytes
   for (const segment of frame.segments) size += segmentHeaderBytes + Buffer.byteLength(segment.text)
+  const { tokenId, logprob } = frame
+  const textEnd = size
+  if (logprob !== undefined) size += logprobBytes(logprob)
   const bytes = new Uint8Array(size)
   const view = new DataView(bytes.buffer)
   view.setUint8(0, frameTypeToken)
-  const { tokenId } = frame
-  view.setUint8(1, tokenId === null ? 0 : tokenId === 'unknown' ? flagUnknownToken : flagToken)
+  const tokenFlag = tokenId === null ? 0 : tokenId === 'unknown' ? flagUnknownToken : flagToken
+  view.setUint8(1, logprob === undefined ? tokenFlag : tokenFlag | flagLogprob)
   view.setUint16(2, frame.attempt, true)
   view.setUint32(4, frame.stream, true)
   view.setUint16(8, frame.choice, true)
@@ -83,6 +91,7 @@ export function encodeTokenFrame(frame: Omit<TokenFrame, 'type'>): Uint8Array<Ar
     view.setUint32(at + 1, written, true)
     at += segmentHeaderBytes + written
   }
+  if (logprob !== undefined) encodeLogprob(bytes, view, textEnd, logprob)
   return bytes
 }
 
@@ -106,7 +115,7 @@ export function decodeTokenFrame(
   const count = view.getUint16(start + 10, true)
   const segments = count === 0 ? noSegments : decodeSegments(bytes, view, start, end)
   if (typeof segments === 'string') return segments
-  return {
+  const frame: TokenFrame = {
     type: 'token',
     attempt: view.getUint16(start + 2, true),
     stream: view.getUint32(start + 4, true),
@@ -115,6 +124,17 @@ export function decodeTokenFrame(
     tokenId: tokenIdOf(view, start),
     segments,
   }
+  if ((view.getUint8(start + 1) & flagLogprob) === 0) return frame
+  const logprob = decodeLogprob(bytes, view, segmentsEnd(view, start), end)
+  return typeof logprob === 'string' ? logprob : { ...frame, logprob }
+}
+
+/** Of segments that were decoded, so all of them are there. */
+function segmentsEnd(view: DataView, start: number): number {
+  let at = start + headerBytes
+  for (let left = view.getUint16(start + 10, true); left > 0; left--)
+    at += segmentHeaderBytes + view.getUint32(at + 1, true)
+  return at
 }
 
 function tokenIdOf(view: DataView, start: number): TokenFrame['tokenId'] {

@@ -23,6 +23,7 @@ export const protocolVersionsSpoken: readonly number[] = [1]
  *   rerank     the same with documents to rate for a query
  *   sampling   a chat job's optional sampling fields: top_k, min_p, penalties, biases (chat-job.ts)
  *   grammar    a chat job's `constraint` (the answer follows a grammar) and `parallelToolCalls`
+ *   logprobs   a chat job's `topLogprobs`, answered by log probabilities in token frames (token-logprobs.ts)
  */
 export const protocolFeatures = [
   'inventory',
@@ -32,6 +33,7 @@ export const protocolFeatures = [
   'rerank',
   'sampling',
   'grammar',
+  'logprobs',
 ] as const
 export type ProtocolFeature = (typeof protocolFeatures)[number]
 

@@ -102,6 +102,7 @@ function knowsItsKind({ agent, model: { kind = 'chat' } }: Question): Obstacle |
 
 const optionsBeyondBase: Readonly<Partial<Record<ProtocolFeature, string>>> = {
   sampling: 'does not know these sampling options; its version is older',
+  logprobs: 'does not tell log probabilities; its version is older',
   grammar: 'cannot hold an answer to a form; its version is older',
 }
 

@@ -4,6 +4,7 @@ import type { EmbedJob } from '../protocol/embed-job.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { JobId } from '../protocol/ids.ts'
 import type { Segment } from '../protocol/token-frame.ts'
+import type { DrawnLogprob } from '../protocol/token-logprobs.ts'
 
 /** One authenticated, validated chat request, ready to be placed. */
 export type InferenceRequest = {
@@ -32,7 +33,13 @@ export type TokenUsage = {
 
 /** What happens to a request. Exactly one `finished` or `failed` ends it, after its usage is committed. */
 export type InferenceEvent =
-  | { readonly type: 'segments'; readonly segments: readonly Segment[] }
+  | {
+      readonly type: 'segments'
+      /** None: a token whose text is held back, with its log probability. */
+      readonly segments: readonly Segment[]
+      /** Of the token that released them. Absent: not asked for, or no token of the answer's text. */
+      readonly logprob?: DrawnLogprob
+    }
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly usage: TokenUsage }
   | { readonly type: 'failed'; readonly error: Failure; readonly usage: TokenUsage }
 

@@ -76,6 +76,16 @@ export class AnswerReducer {
     return this.#calls > 0 ? 'tool_calls' : 'stop'
   }
 
+  /** Inside the model's reasoning. */
+  get isReasoning(): boolean {
+    return this.#mode === 'reasoning'
+  }
+
+  /** Inside the reasoning, or in the white space between it and the answer. */
+  get isBeforeAnswer(): boolean {
+    return this.#skipSpace || this.isReasoning
+  }
+
   /** Takes one token's bytes. @returns what they release, often nothing */
   push(bytes: Uint8Array): readonly Segment[] {
     if (this.#stopped) return noSegments

@@ -1,4 +1,5 @@
 import { encodeTokenFrame, type Segment } from '../../protocol/token-frame.ts'
+import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { AnswerReducer, type ReducerOptions } from './answer-reducer.ts'
 import { cutDelivered } from './delivered-cut.ts'
 import type { TokenBytes } from './token-bytes.ts'
@@ -36,10 +37,18 @@ export class AnswerWriter {
     return this.#ended || this.#reducer.stopped ? this.#reducer.finishReason : null
   }
 
-  /** A token was sampled: sends its frame. */
-  accept(tokenId: number): void {
+  /**
+   * A token was sampled: sends its frame.
+   * @param logprob goes with it when the token is part of the answer's text, as far as that is known yet
+   */
+  accept(tokenId: number, logprob?: DrawnLogprob): void {
     const index = this.#tokens
-    this.#send(index, tokenId, this.#reduce(tokenId))
+    const wasReasoning = this.#reducer.isReasoning
+    const segments = this.#reduce(tokenId)
+    const isText = !this.#ended && this.#options.tokenBytes(tokenId).length > 0
+    const isListed =
+      logprob !== undefined && isText && !wasReasoning && !this.#reducer.isBeforeAnswer
+    this.#send(index, tokenId, segments, isListed ? logprob : undefined)
   }
 
   /** The answer is complete: sends what was held back. */
@@ -77,8 +86,14 @@ export class AnswerWriter {
     if (segments.length > 0) this.#send(this.#tokens, null, segments)
   }
 
-  #send(index: number, tokenId: number | null, segments: readonly Segment[]): void {
+  #send(
+    index: number,
+    tokenId: number | null,
+    segments: readonly Segment[],
+    logprob?: DrawnLogprob,
+  ): void {
     const { stream, attempt, sendTokenFrame } = this.#options
-    sendTokenFrame(encodeTokenFrame({ stream, attempt, choice: 0, index, tokenId, segments }))
+    const frame = { stream, attempt, choice: 0, index, tokenId, segments }
+    sendTokenFrame(encodeTokenFrame(logprob === undefined ? frame : { ...frame, logprob }))
   }
 }

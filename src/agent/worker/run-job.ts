@@ -186,12 +186,12 @@ async function generate(
     }
     while (!entry.cancelled) {
       await gate.pass()
-      const tokenId = await sampler.next(cache, next)
+      const drawn = await sampler.next(cache, next)
       cache.computed(next.length)
       if (entry.cancelled) return false
-      writer.accept(tokenId)
+      writer.accept(drawn.tokenId, drawn.logprob)
       if (isComplete()) return true
-      next = [tokenId]
+      next = [drawn.tokenId]
     }
     return false
   } finally {

@@ -1,8 +1,10 @@
-import type { LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
+import type { LlamaContextSequence, LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
 import type { ChatJob, Sampling } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
+import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { AnswerGrammar } from './answer-grammar.ts'
 import type { ReducerOptions } from './answer-reducer.ts'
+import { readingLogits, type DrawnLogits } from './logit-reader.ts'
 import type { TokenBytes } from './token-bytes.ts'
 import type { PromptCache } from './prompt-cache.ts'
 import { tokenOf } from './token-of.ts'
@@ -14,7 +16,13 @@ export type Sampler = {
   next(
     cache: Pick<PromptCache, 'sequence' | 'options'>,
     tokenIds: readonly number[],
-  ): Promise<number>
+  ): Promise<Drawn>
+}
+
+export type Drawn = {
+  readonly tokenId: number
+  /** Absent: the job does not want it. */
+  readonly logprob?: DrawnLogprob
 }
 
 export type Beginning = {
@@ -42,7 +50,12 @@ export async function loadSampling(
     for (const tokenId of replayed) if (!grammar.replay(tokenId)) return unfitContinuation
     return grammar
   }
-  return async ({ sampling, constraint }, beginning) => {
+  const textOf = (tokenId: number): Uint8Array => {
+    const bytes = tokenBytes(tokenId)
+    // Tokens that are no text, as one that ends the turn, go under their name.
+    return bytes.length > 0 ? bytes : Buffer.from(model.detokenize([tokenOf(tokenId)], true))
+  }
+  return async ({ sampling, constraint, topLogprobs }, beginning) => {
     const { logitBias = [] } = sampling
     const refusal = biasRefusal(model, vocabularyTokens, logitBias)
     if (refusal !== null) return refusal
@@ -52,7 +65,8 @@ export async function loadSampling(
       constraint === undefined ? null : await createGrammar(constraint.grammar, beginning)
     if (grammar !== null && 'code' in grammar) return grammar
     const fixed = logitBias.length > 0 ? { tokenBias } : {}
-    return new AnswerSampler(sampling, grammar, beginning.replayed, fixed)
+    const logits = topLogprobs === undefined ? null : new LogitWatch(model, topLogprobs, textOf)
+    return new AnswerSampler(sampling, grammar, logits, beginning.replayed, fixed)
   }
 }
 
@@ -88,20 +102,58 @@ function biasRefusal(
  */
 const penaltyWindowTokens = 4_096
 
+/** Reads one answer's logits beside its draws. */
+class LogitWatch {
+  readonly #model: LlamaModel
+  readonly #top: number
+  readonly #textOf: (tokenId: number) => Uint8Array
+  #view: LlamaContextSequence | null = null
+  #drawn: DrawnLogits | null = null
+
+  constructor(model: LlamaModel, top: number, textOf: (tokenId: number) => Uint8Array) {
+    this.#model = model
+    this.#top = top
+    this.#textOf = textOf
+  }
+
+  /** The answer's sequence, watched. */
+  over(sequence: LlamaContextSequence): LlamaContextSequence {
+    this.#view ??= readingLogits(sequence, this.#model, this.#top, drawn => {
+      this.#drawn = drawn
+    })
+    return this.#view
+  }
+
+  /** Of the last draw. */
+  get logprob(): DrawnLogprob {
+    if (this.#drawn === null) throw new Error('no logits came with the token')
+    const { tokenId, logprob, top } = this.#drawn
+    const bytes = this.#textOf(tokenId)
+    const others = top.map(other => ({
+      logprob: other.logprob,
+      bytes: this.#textOf(other.tokenId),
+    }))
+    return { logprob, bytes, top: others }
+  }
+}
+
 class AnswerSampler implements Sampler {
   readonly #sampling: Sampling
   readonly #grammar: AnswerGrammar | null
+  readonly #logits: LogitWatch | null
   readonly #answer: number[]
   readonly #options: SequenceEvaluateOptions
 
   constructor(
     sampling: Sampling,
     grammar: AnswerGrammar | null,
+    logits: LogitWatch | null,
     replayed: readonly number[],
     fixed: SequenceEvaluateOptions,
   ) {
     this.#sampling = sampling
     this.#grammar = grammar
+    this.#logits = logits
     this.#answer = [...replayed]
     const { temperature, topP, topK = 0, minP = 0 } = sampling
     // Every option is named: left out, the library would take the 40 best (top_k), 95 % of the mass (top_p).
@@ -111,8 +163,9 @@ class AnswerSampler implements Sampler {
   async next(
     { sequence, options }: Pick<PromptCache, 'sequence' | 'options'>,
     tokenIds: readonly number[],
-  ): Promise<number> {
-    const iterator = sequence.evaluate(tokenIds.map(tokenOf), {
+  ): Promise<Drawn> {
+    const drawFrom = this.#logits?.over(sequence) ?? sequence
+    const iterator = drawFrom.evaluate(tokenIds.map(tokenOf), {
       ...options,
       ...this.#options,
       ...this.#penalties(),
@@ -125,7 +178,9 @@ class AnswerSampler implements Sampler {
     if (value === undefined) throw new Error('no token came')
     this.#answer.push(value)
     this.#grammar?.drawn(value)
-    return value
+    return this.#logits === null
+      ? { tokenId: value }
+      : { tokenId: value, logprob: this.#logits.logprob }
   }
 
   #grammarState(): SequenceEvaluateOptions {

@@ -1,7 +1,14 @@
 import type { ToolCall } from '../../protocol/chat-job.ts'
-import type { Segment } from '../../protocol/token-frame.ts'
+import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { errorResponse, withoutInnerDetails, type ApiFailure } from '../http-error.ts'
 import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
+import {
+  heldLogprobsMax,
+  logprobBody,
+  logprobsOf,
+  tooManyLogprobs,
+  WaitingLogprobs,
+} from './answer-logprobs.ts'
 import { usageBody } from './chat-chunk-writer.ts'
 import { CompletionRun } from './completion-run.ts'
 import { parseToolCallDelta } from './tool-call-delta.ts'
@@ -22,7 +29,7 @@ export function answerChat(
   const handle = (event: InferenceEvent) => {
     switch (event.type) {
       case 'segments': {
-        const failure = answer.add(event.segments)
+        const failure = answer.add(event)
         if (failure === null) return
         run.cancel()
         fail(failure)
@@ -45,6 +52,10 @@ export function answerChat(
 class CollectedAnswer {
   content = ''
   reasoning = ''
+  /** Of the content's tokens. */
+  readonly logprobs: DrawnLogprob[] = []
+  readonly #waiting = new WaitingLogprobs()
+  #logprobsHeld = 0
   readonly #calls = new Map<number, ToolCall>()
   #units = 0
 
@@ -59,8 +70,15 @@ class CollectedAnswer {
       }))
   }
 
-  add(segments: readonly Segment[]): ApiFailure | null {
+  add({ segments, logprob }: Extract<InferenceEvent, { type: 'segments' }>): ApiFailure | null {
+    if (logprob !== undefined) {
+      this.#logprobsHeld += logprobsOf(logprob)
+      if (this.#logprobsHeld > heldLogprobsMax) return tooManyLogprobs
+      const failure = this.#waiting.add(logprob)
+      if (failure !== null) return failure
+    }
     for (const { kind, text } of segments) {
+      this.logprobs.push(...this.#waiting.take(kind))
       this.#units += text.length
       if (this.#units > answerUnitsMax)
         return {
@@ -107,7 +125,10 @@ function completionBody(
           ...(answer.reasoning === '' ? {} : { reasoning_content: answer.reasoning }),
           ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
         },
-        logprobs: null,
+        logprobs:
+          request.chat.topLogprobs === undefined
+            ? null
+            : { content: answer.logprobs.map(logprobBody), refusal: null },
         finish_reason: finished.reason,
       },
     ],

@@ -1,6 +1,8 @@
 import type { FinishReason } from '../../protocol/chat-job.ts'
 import type { Segment } from '../../protocol/token-frame.ts'
+import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { errorBody, type ApiFailure } from '../http-error.ts'
+import { logprobBody } from './answer-logprobs.ts'
 import type { TokenUsage } from '../inference.ts'
 import { parseToolCallDelta } from './tool-call-delta.ts'
 
@@ -31,7 +33,7 @@ export class ChatChunkWriter {
     this.#beforeDelta = `${this.#head},"choices":[{"index":0,"delta":`
     // With usage asked for, every chunk but the last says that it has none.
     this.#usageField = includeUsage ? ',"usage":null' : ''
-    this.#openTail = `,"logprobs":null,"finish_reason":null}]${this.#usageField}}\n\n`
+    this.#openTail = this.#tail('null')
   }
 
   /** The first chunk. An answer that begins with a tool call has no content. */
@@ -40,11 +42,16 @@ export class ChatChunkWriter {
     return `${this.#beforeDelta}{"role":"assistant","content":${content}}${this.#openTail}`
   }
 
-  /** @returns null when a tool call's part is not what the protocol says */
-  segment(segment: Segment): string | null {
+  /**
+   * @param logprobs of the tokens that a piece of the answer is made of; none where they are not asked for
+   * @returns null when a tool call's part is not what the protocol says
+   */
+  segment(segment: Segment, logprobs: readonly DrawnLogprob[] = none): string | null {
     switch (segment.kind) {
-      case 'answer':
-        return `${this.#beforeDelta}{"content":${JSON.stringify(segment.text)}}${this.#openTail}`
+      case 'answer': {
+        const tail = logprobs.length === 0 ? this.#openTail : this.#tail(logprobsText(logprobs))
+        return `${this.#beforeDelta}{"content":${JSON.stringify(segment.text)}}${tail}`
+      }
       case 'reasoning':
         return `${this.#beforeDelta}{"reasoning_content":${JSON.stringify(segment.text)}}${this.#openTail}`
       case 'tool_call':
@@ -64,6 +71,10 @@ export class ChatChunkWriter {
     return `data: ${JSON.stringify(errorBody(failure))}\n\n`
   }
 
+  #tail(logprobs: string): string {
+    return `,"logprobs":${logprobs},"finish_reason":null}]${this.#usageField}}\n\n`
+  }
+
   #toolCall(text: string): string | null {
     const delta = parseToolCallDelta(text)
     if (delta === null) return null
@@ -79,6 +90,11 @@ export class ChatChunkWriter {
     return `${this.#beforeDelta}{"tool_calls":[${JSON.stringify(call)}]}${this.#openTail}`
   }
 }
+
+const none: readonly DrawnLogprob[] = Object.freeze([])
+
+const logprobsText = (logprobs: readonly DrawnLogprob[]): string =>
+  JSON.stringify({ content: logprobs.map(logprobBody), refusal: null })
 
 export const usageBody = (usage: TokenUsage) => ({
   prompt_tokens: usage.promptTokens,

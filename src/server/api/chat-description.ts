@@ -49,6 +49,20 @@ const Request = t.Object({
       description: 'Not OpenAI’s; also called repeat_penalty',
     }),
   ),
+  logprobs: t.Optional(
+    t.Boolean({
+      default: false,
+      description:
+        'How likely each token of the answer was, as the model itself said: before temperature, penalties, biases and grammars',
+    }),
+  ),
+  top_logprobs: t.Optional(
+    integer({
+      minimum: 0,
+      maximum: 20,
+      description: 'With `logprobs`: so many of the likeliest tokens in each place',
+    }),
+  ),
   response_format: t.Optional(
     t.Unknown({
       description:
@@ -85,6 +99,12 @@ const Request = t.Object({
   ),
 })
 
+const logprobEntry = {
+  token: t.String(),
+  logprob: t.Number({ description: 'Natural logarithm of its probability' }),
+  bytes: t.Array(integer(), { description: 'Of its text in UTF-8; half a character is one' }),
+}
+
 const Answer = t.Object({
   id: t.String(),
   object: t.Literal('chat.completion'),
@@ -100,7 +120,17 @@ const Answer = t.Object({
         reasoning_content: t.Optional(t.String({ description: 'What the model thought first' })),
         tool_calls: t.Optional(t.Array(t.Unknown())),
       }),
-      logprobs: t.Null(),
+      logprobs: t.Nullable(
+        t.Object({
+          content: t.Array(
+            t.Object({
+              ...logprobEntry,
+              top_logprobs: t.Array(t.Object(logprobEntry)),
+            }),
+          ),
+          refusal: t.Null(),
+        }),
+      ),
       finish_reason: t.String({ description: 'stop, length or tool_calls' }),
     }),
   ),
@@ -140,7 +170,7 @@ export const chatDescription = describeRoute({
   description:
     "OpenAI's chat completions: any OpenAI SDK works with this server's `/v1` as its base URL. With `stream: true` " +
     'the answer comes as server-sent events. Fields that nobody here knows are ignored; known ones that cannot be ' +
-    'honoured (`n` above 1, `logprobs`, images, audio) are refused with 400.',
+    'honoured (`n` above 1, images, audio) are refused with 400.',
   scope: 'infer',
   body: {
     schema: Request,
@@ -167,6 +197,13 @@ export const chatDescription = describeRoute({
         messages: [{ role: 'user', content: 'What is the weather in Oslo?' }],
         tools: [weatherTool],
         tool_choice: 'auto',
+      },
+      'how likely each token was': {
+        model: 'llama-3.1-8b-q4',
+        messages: [{ role: 'user', content: 'Is the sky blue? Answer yes or no.' }],
+        logprobs: true,
+        top_logprobs: 2,
+        max_completion_tokens: 1,
       },
     },
   },

@@ -5,7 +5,7 @@ import { limits } from '../../protocol/limits.ts'
 import type { ApiFailure } from '../http-error.ts'
 import { parseAnswerForm } from './answer-form.ts'
 import { parseMessages } from './chat-messages.ts'
-import { parseSampling } from './chat-sampling.ts'
+import { parseLogprobs, parseSampling } from './chat-sampling.ts'
 import { parseTools } from './chat-tools.ts'
 import { FieldReader, isObject, type JsonObject } from './field-reader.ts'
 
@@ -37,12 +37,14 @@ export function parseChatRequest(
   const stream = read.boolean(body['stream'], 'stream') ?? false
   const use = parseTools(body, read)
   const constraint = parseAnswerForm(body, use, read)
+  const topLogprobs = parseLogprobs(body, read)
   const chat: ChatJob = {
     messages: [...messages],
     tools: [...use.tools],
     ...(use.single && { parallelToolCalls: false as const }),
     sampling: parseSampling(body, read, randomSeed),
     ...(constraint !== null && { constraint }),
+    ...(topLogprobs !== null && { topLogprobs }),
     maxTokens: parseMaxTokens(body, read),
     stop: parseStop(body['stop'], read),
     renderTimeMs: now,
@@ -99,9 +101,6 @@ function refuseUnsupported(body: JsonObject, read: FieldReader): void {
     read.fail(param, `'${param}' ${why}`, 'unsupported')
   }
   if ((read.integer(body['n'], 'n', 1, 128) ?? 1) > 1) refuse('n', 'above 1 is not supported.')
-  if (read.boolean(body['logprobs'], 'logprobs') === true) refuse('logprobs', 'is not supported.')
-  if ((read.integer(body['top_logprobs'], 'top_logprobs', 0, 20) ?? 0) > 0)
-    refuse('top_logprobs', 'is not supported.')
   const modalities = read.array(body['modalities'], 'modalities', 8) ?? []
   if (modalities.some(modality => modality !== 'text'))
     refuse('modalities', 'other than text are not supported.')

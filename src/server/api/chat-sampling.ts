@@ -36,6 +36,15 @@ export function parseSampling(
   }
 }
 
+/** @returns how many of the likeliest tokens are told with each token; null: nothing is told */
+export function parseLogprobs(body: JsonObject, read: FieldReader): number | null {
+  const wanted = read.boolean(body['logprobs'], 'logprobs') ?? false
+  const top = read.integer(body['top_logprobs'], 'top_logprobs', 0, limits.topLogprobsMax) ?? 0
+  if (top > 0 && !wanted)
+    read.fail('top_logprobs', "'top_logprobs' is only told with 'logprobs': true.")
+  return wanted ? top : null
+}
+
 const unless = (neutral: number, value: number | null): number | null =>
   value === neutral ? null : value
 

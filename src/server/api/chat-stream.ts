@@ -2,6 +2,7 @@ import type { Clock, Instant } from '../../clock.ts'
 import { errorResponse, withoutInnerDetails, type ApiFailure } from '../http-error.ts'
 import type { Segment } from '../../protocol/token-frame.ts'
 import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
+import { WaitingLogprobs } from './answer-logprobs.ts'
 import { ChatChunkWriter, doneLine, keepAliveLine } from './chat-chunk-writer.ts'
 import { CompletionRun } from './completion-run.ts'
 import { TextStream } from './text-stream.ts'
@@ -42,6 +43,7 @@ class ChatStream {
   readonly #run: CompletionRun
   readonly #respond: (response: Response) => void
   readonly #output = new TextStream(() => this.#gone())
+  readonly #logprobs = new WaitingLogprobs()
   #responded = false
   #roleWritten = false
   #stopped = false
@@ -74,8 +76,14 @@ class ChatStream {
   #handle(event: InferenceEvent, includeUsage: boolean): void {
     switch (event.type) {
       case 'segments':
-        if (event.segments.length === 0) return
-        this.#writeSegments(event.segments)
+        if (event.logprob !== undefined) {
+          const failure = this.#logprobs.add(event.logprob)
+          if (failure !== null) {
+            this.#giveUp(failure)
+            return
+          }
+        }
+        if (event.segments.length > 0) this.#writeSegments(event.segments)
         return
       case 'finished': {
         const usage = includeUsage ? this.#writer.usage(event.usage) : ''
@@ -92,10 +100,9 @@ class ChatStream {
   #writeSegments(segments: readonly Segment[]): void {
     let text = this.#role(segments[0])
     for (const segment of segments) {
-      const chunk = this.#writer.segment(segment)
+      const chunk = this.#writer.segment(segment, this.#logprobs.take(segment.kind))
       if (chunk === null) {
-        this.#run.cancel()
-        this.#fail({ code: 'internal', message: 'A tool call came in a wrong form.' })
+        this.#giveUp({ code: 'internal', message: 'A tool call came in a wrong form.' })
         return
       }
       text += chunk
@@ -114,6 +121,12 @@ class ChatStream {
     this.#lastWriteAt = this.#clock.now()
     this.#output.write(text)
     this.#sendHeaders()
+  }
+
+  /** The answer cannot be told any further. */
+  #giveUp(failure: ApiFailure): void {
+    this.#run.cancel()
+    this.#fail(failure)
   }
 
   #fail(failure: ApiFailure): void {

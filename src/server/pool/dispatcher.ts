@@ -21,7 +21,7 @@ import type { AgentLink } from './agent-link.ts'
 import type { Catalogue } from './catalogue.ts'
 import { chatDeparture, embedDeparture, type Departure, type Flight } from './flight.ts'
 import type { HealthWatch } from './health-watch.ts'
-import { embedRefusal, kindRefusal } from './model-refusal.ts'
+import { chatRefusal, embedRefusal } from './model-refusal.ts'
 import type { Settlement } from './settlement.ts'
 
 export type DispatcherDeps = {
@@ -66,8 +66,8 @@ export class Dispatcher implements Inference {
     onEvent: (event: InferenceEvent) => void,
   ): { readonly cancel: () => void } {
     const manifest = this.#deps.catalogue.get(request.model)?.manifest
-    const refusal = manifest === undefined ? null : kindRefusal(manifest, 'chat')
     const tokenIds = this.#deps.catalogue.tokenIdsOf(request.model)
+    const refusal = manifest === undefined ? null : chatRefusal(manifest, request.chat, tokenIds)
     return this.#begin(chatDeparture(request, onEvent, tokenIds), refusal)
   }
 
@@ -279,7 +279,11 @@ export class Dispatcher implements Inference {
     const { stream, request } = flight
     switch (command.type) {
       case 'deliver':
-        flight.onEvent({ type: 'segments', segments: command.segments })
+        flight.onEvent(
+          command.logprob === undefined
+            ? { type: 'segments', segments: command.segments }
+            : { type: 'segments', segments: command.segments, logprob: command.logprob },
+        )
         return
       case 'assign': {
         const { type: _, agentId, ...placed } = command

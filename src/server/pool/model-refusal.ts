@@ -1,10 +1,12 @@
 import type { ModelManifest } from '../../models/manifest.ts'
 import type { ModelKind } from '../../models/model-kind.ts'
+import type { ChatJob } from '../../protocol/chat-job.ts'
 import { vectorsOf } from '../../protocol/embed-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { valueBytes } from '../../protocol/vector-frame.ts'
 import type { EmbedRequest } from '../inference.ts'
+import type { TokenIds } from '../relay/relay-stream.ts'
 
 /** Where a model of each kind is asked, for the client that asked elsewhere. */
 const abilities: Readonly<Record<ModelKind, string>> = {
@@ -20,6 +22,18 @@ export function kindRefusal(
 ): Failure | null {
   if (kind === wanted) return null
   const message = `The model '${name}' cannot do this; it ${abilities[kind]}.`
+  return { code: 'unsupported', message }
+}
+
+/** @returns what of a chat the model cannot do; null when it can do all */
+export function chatRefusal(
+  manifest: ModelManifest,
+  { topLogprobs }: ChatJob,
+  tokenIds: TokenIds,
+): Failure | null {
+  const wrong = kindRefusal(manifest, 'chat')
+  if (wrong !== null || topLogprobs === undefined || tokenIds === 'known') return wrong
+  const message = `An engine that its owner runs serves '${manifest.name}'; how likely its tokens were is not told: leave 'logprobs' out.`
   return { code: 'unsupported', message }
 }
 

@@ -65,6 +65,47 @@ class Story {
   }
 }
 
+describe('log probabilities', () => {
+  const logprob = { logprob: -0.5, bytes: new Uint8Array([72]), top: [] }
+  const wanting = { ...chat, topLogprobs: 0 }
+  const told = (attempt: number, index: number, text: string | null) => ({
+    ...token(attempt, index, text),
+    logprob,
+  })
+  const running = (job: ChatJob) => {
+    const relay = new RelayStream(job)
+    relay.handle(leased('a'), 0)
+    relay.handle(started(0), 0)
+    return relay
+  }
+
+  test('are delivered once with their token, also before its text, and not again by the next agent', () => {
+    const relay = running(wanting)
+    expect(relay.handle(told(0, 0, null), 0)).toEqual([{ type: 'deliver', segments: [], logprob }])
+    relay.handle({ type: 'agent_lost' }, 0)
+    relay.handle(leased('b'), 0)
+    relay.handle(started(1), 0)
+    const owed = { ...told(1, 1, 'He'), tokenId: null }
+    expect(relay.handle(owed, 0)).toEqual([{ type: 'deliver', segments: owed.segments }])
+    expect(relay.handle(told(1, 0, 'He'), 0)).toEqual([])
+    expect(relay.handle(told(1, 1, 'y'), 0)).toMatchObject([{ type: 'deliver', logprob }])
+  })
+
+  test('that nobody asked for are left out', () => {
+    expect(running(chat).handle(told(0, 0, 'Hi'), 0)).toEqual([
+      { type: 'deliver', segments: [{ kind: 'answer', text: 'Hi' }] },
+    ])
+  })
+
+  test('of more tokens than were asked for are a breach', () => {
+    const many = { ...told(0, 0, 'Hi'), logprob: { ...logprob, top: [logprob] } }
+    expect(running(wanting).handle(many, 0)).toMatchObject([
+      { type: 'cancel' },
+      { type: 'retry', error: { code: 'agent_faulty' } },
+    ])
+  })
+})
+
 test("cached tokens are the first attempt's word, and never more than the prompt", () => {
   const story = new Story()
   story.say(leased('a'), { ...started(0), cachedTokens: 400 }, token(0, 0, 'Hi'))

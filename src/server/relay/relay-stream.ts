@@ -4,6 +4,7 @@ import { errorMeanings, isWorkerEnd, type Failure } from '../../protocol/errors.
 import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Segment, TokenFrame } from '../../protocol/token-frame.ts'
+import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import type { VectorFrame } from '../../protocol/vector-frame.ts'
 import type { TokenUsage } from '../inference.ts'
 
@@ -59,7 +60,11 @@ export type RelayCommand =
       readonly continuation: Continuation | null
     }
   | { readonly type: 'cancel'; readonly agentId: AgentId; readonly attempt: number }
-  | { readonly type: 'deliver'; readonly segments: readonly Segment[] }
+  | {
+      readonly type: 'deliver'
+      readonly segments: readonly Segment[]
+      readonly logprob?: DrawnLogprob
+    }
   /** Ask the scheduler for an agent again; the error is what the former one did. */
   | { readonly type: 'retry'; readonly error: Failure; readonly agentId: AgentId }
   /** The end; the scheduler's lease is to be released, usage to be committed, then the client told. */
@@ -246,14 +251,19 @@ export class RelayStream {
         return this.#breach('more tokens than asked for')
       if ((frame.tokenId === 'unknown') !== (this.#idsAre === 'unknown'))
         return this.#breach('tokens of another kind than its model has')
+      if ((frame.logprob?.top.length ?? 0) > (this.#chat.topLogprobs ?? limits.topLogprobsMax))
+        return this.#breach('more log probabilities than asked for')
       if (frame.tokenId !== 'unknown') this.#tokenIds.push(frame.tokenId)
       this.#tokens++
     }
     this.#firstTokenAt ??= now
     this.#deadlineAt = now + limits.firstByteBudgetMs
-    if (frame.segments.length === 0) return nothing
-    for (const segment of frame.segments) this.#deliveredBytes += Buffer.byteLength(segment.text)
-    return [{ type: 'deliver', segments: frame.segments }]
+    const { segments, logprob } = frame
+    for (const segment of segments) this.#deliveredBytes += Buffer.byteLength(segment.text)
+    // They go with an accepted token, so a second attempt neither repeats nor misses one.
+    if (logprob !== undefined && frame.tokenId !== null && this.#chat.topLogprobs !== undefined)
+      return [{ type: 'deliver', segments, logprob }]
+    return segments.length === 0 ? nothing : [{ type: 'deliver', segments }]
   }
 
   #finished(event: Extract<RelayEvent, { type: 'finished' }>): readonly RelayCommand[] {
