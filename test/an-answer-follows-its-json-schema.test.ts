@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
-import {
-  chatJob,
-  continuationAt,
-  demoModel,
-  EngineSession,
-  joinSegments,
-} from '../src/agent/engine/engine-harness.ts'
+import { chatJob, demoModel, EngineSession } from '../src/agent/engine/engine-harness.ts'
 import { startLlamaEngine } from '../src/agent/engine/llama-engine.ts'
 import { SchemaGrammar } from '../src/server/api/json-schema/schema-grammar.ts'
 
@@ -143,38 +137,3 @@ test('a schema that refers to itself, joins objects and names its parts is follo
   for (const text of ended) expectValid(validate, text)
   expect(ended.some(text => text.split('children').length > 2)).toBe(true)
 })
-
-test('an answer by a schema, cut behind any token, goes on with the same ids and text in a fresh worker', async () => {
-  const schema = {
-    type: 'object',
-    properties: {
-      names: { type: 'array', items: { type: 'string', maxLength: 8 }, minItems: 2, maxItems: 3 },
-      degrees: { type: 'integer', minimum: -50, maximum: 60 },
-      note: { type: ['string', 'null'], maxLength: 10 },
-    },
-    required: ['names', 'degrees'],
-  }
-  const schemas = new SchemaGrammar()
-  const root = schemas.document(schema, 'schema')
-  const chat = chatJob('hi', {
-    sampling: { temperature: 1.5, topP: 1, seed: 3, presencePenalty: 0.5 },
-    maxTokens: 200,
-    constraint: { grammar: schemas.rules.text(root), asked: {} },
-  })
-  const uncut = await session.ask(chat)
-  expect(uncut.ended).toMatchObject({ type: 'finished', reason: 'stop' })
-  expectValid(ajv.compile(schema), uncut.text)
-  const fresh = new EngineSession(startLlamaEngine, { ...demoModel, contextTokens: 512 })
-  try {
-    for (let tokens = 0; tokens <= uncut.tokenIds.length; tokens++) {
-      const rest = await fresh.ask(chat, continuationAt(uncut, tokens))
-      expect([...uncut.tokenIds.slice(0, tokens), ...rest.tokenIds]).toEqual([...uncut.tokenIds])
-      const delivered = uncut.frames
-        .filter(frame => frame.tokenId !== null && frame.index < tokens)
-        .flatMap(frame => frame.segments)
-      expect(joinSegments([...delivered, ...rest.output])).toEqual(uncut.output)
-    }
-  } finally {
-    await fresh.engine.close()
-  }
-}, 60_000)

@@ -114,3 +114,17 @@ test('a bad key, an unknown model and a bad request are its own error classes', 
   expect(tooLong).toBeInstanceOf(OpenAI.BadRequestError)
   expect(tooLong).toMatchObject({ status: 400, code: 'context_length_exceeded' })
 })
+
+test('requests without a seed are answered differently, also when they come in the same second', async () => {
+  const story = {
+    model: demoModel,
+    messages: [{ role: 'user' as const, content: 'Tell me a short story.' }],
+    temperature: 2,
+    max_completion_tokens: 40,
+  }
+  const completions = await Promise.all(
+    [1, 2, 3, 4].map(() => openai.chat.completions.create(story)),
+  )
+  const texts = completions.map(({ choices }) => choices[0]?.message.content)
+  expect(new Set(texts).size).toBe(4)
+})
