@@ -17,6 +17,7 @@ function answer({ model, max_tokens: tokens, top_p: intervalS }: Body): Response
     jobId: crypto.randomUUID(),
     model,
     createdS: Math.floor(Date.now() / 1_000),
+    choice: 0,
     includeUsage: false,
   })
   const token = writer.segment({ kind: 'answer', text: tokenText }) ?? ''

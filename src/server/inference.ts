@@ -14,6 +14,8 @@ export type InferenceRequest = {
   readonly model: string
   readonly chat: ChatJob
   readonly receivedAt: Instant
+  /** Absent: yes. A further answer to the same prompt, whose tokens the first one counts. */
+  readonly promptCounts?: false
 }
 
 /** The same for vectors. */

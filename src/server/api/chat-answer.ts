@@ -1,7 +1,7 @@
-import type { ToolCall } from '../../protocol/chat-job.ts'
+import type { FinishReason, ToolCall } from '../../protocol/chat-job.ts'
 import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { errorResponse, withoutInnerDetails, type ApiFailure } from '../http-error.ts'
-import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
+import type { Inference, InferenceEvent, TokenUsage } from '../inference.ts'
 import {
   heldLogprobsMax,
   logprobBody,
@@ -10,7 +10,8 @@ import {
   WaitingLogprobs,
 } from './answer-logprobs.ts'
 import { usageBody } from './chat-chunk-writer.ts'
-import { CompletionRun } from './completion-run.ts'
+import type { ChoiceRequests } from './choice-requests.ts'
+import { ChoicesRun } from './choices-run.ts'
 import { parseToolCallDelta } from './tool-call-delta.ts'
 
 /** Text of an answer that is held until it is whole. Contexts are far smaller; a broken agent must not fill memory. */
@@ -19,45 +20,52 @@ const answerUnitsMax = 16 * 1024 * 1024
 /** Answers a request with one JSON object. */
 export function answerChat(
   deps: { readonly inference: Inference },
-  request: InferenceRequest,
+  requests: ChoiceRequests,
   signal: AbortSignal,
 ): Promise<Response> {
   const { promise, resolve } = Promise.withResolvers<Response>()
-  const requestId = { 'x-request-id': request.jobId }
+  const requestId = { 'x-request-id': requests[0].jobId }
   const fail = (failure: ApiFailure) => resolve(errorResponse(failure, requestId))
-  const answer = new CollectedAnswer()
-  const handle = (event: InferenceEvent) => {
-    switch (event.type) {
-      case 'segments': {
-        const failure = answer.add(event)
-        if (failure === null) return
-        run.cancel()
-        fail(failure)
-        return
-      }
-      case 'finished':
-        resolve(Response.json(completionBody(request, answer, event), { headers: requestId }))
-        return
-      case 'failed':
-        fail(withoutInnerDetails(event.error))
-    }
-  }
-  const run = new CompletionRun(signal, handle, () =>
-    fail({ code: 'cancelled', message: 'The client closed the request.' }),
-  )
-  run.start(deps.inference, request)
+  const answers = requests.map(() => new CollectedAnswer(requests.length))
+  const run = new ChoicesRun(signal, {
+    segments: (choice, event) => {
+      const failure = answers[choice]?.add(event) ?? null
+      if (failure === null) return
+      run.cancel()
+      fail(failure)
+    },
+    finished: (choice, reason, total) => {
+      answers[choice]?.finish(reason)
+      if (total === null) return
+      resolve(Response.json(completionBody(requests, answers, total), { headers: requestId }))
+    },
+    failed: error => fail(withoutInnerDetails(error)),
+    gone: () => fail({ code: 'cancelled', message: 'The client closed the request.' }),
+  })
+  run.start(deps.inference, requests)
   return promise
 }
 
 class CollectedAnswer {
   content = ''
   reasoning = ''
+  reason: FinishReason = 'stop'
   /** Of the content's tokens. */
   readonly logprobs: DrawnLogprob[] = []
   readonly #waiting = new WaitingLogprobs()
   #logprobsHeld = 0
   readonly #calls = new Map<number, ToolCall>()
+  readonly #choices: number
   #units = 0
+
+  /** @param choices that share the room */
+  constructor(choices: number) {
+    this.#choices = choices
+  }
+
+  finish(reason: FinishReason): void {
+    this.reason = reason
+  }
 
   /** Calls in the order of their indices, in OpenAI's form. */
   get toolCalls() {
@@ -73,14 +81,14 @@ class CollectedAnswer {
   add({ segments, logprob }: Extract<InferenceEvent, { type: 'segments' }>): ApiFailure | null {
     if (logprob !== undefined) {
       this.#logprobsHeld += logprobsOf(logprob)
-      if (this.#logprobsHeld > heldLogprobsMax) return tooManyLogprobs
+      if (this.#logprobsHeld * this.#choices > heldLogprobsMax) return tooManyLogprobs
       const failure = this.#waiting.add(logprob)
       if (failure !== null) return failure
     }
     for (const { kind, text } of segments) {
       this.logprobs.push(...this.#waiting.take(kind))
       this.#units += text.length
-      if (this.#units > answerUnitsMax)
+      if (this.#units * this.#choices > answerUnitsMax)
         return {
           code: 'internal',
           message: `The answer is longer than ${answerUnitsMax} characters.`,
@@ -104,34 +112,34 @@ class CollectedAnswer {
 }
 
 function completionBody(
-  request: InferenceRequest,
-  answer: CollectedAnswer,
-  finished: Extract<InferenceEvent, { type: 'finished' }>,
+  [request]: ChoiceRequests,
+  answers: readonly CollectedAnswer[],
+  usage: TokenUsage,
 ) {
-  const { toolCalls } = answer
-  const onlyCalls = toolCalls.length > 0 && answer.content === ''
+  const tellsLogprobs = request.chat.topLogprobs !== undefined
   return {
     id: `chatcmpl-${request.jobId}`,
     object: 'chat.completion',
     created: Math.floor(request.receivedAt / 1000),
     model: request.model,
-    choices: [
-      {
-        index: 0,
-        message: {
-          role: 'assistant',
-          content: onlyCalls ? null : answer.content,
-          refusal: null,
-          ...(answer.reasoning === '' ? {} : { reasoning_content: answer.reasoning }),
-          ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
-        },
-        logprobs:
-          request.chat.topLogprobs === undefined
-            ? null
-            : { content: answer.logprobs.map(logprobBody), refusal: null },
-        finish_reason: finished.reason,
-      },
-    ],
-    usage: usageBody(finished.usage),
+    choices: answers.map((answer, index) => choiceBody(answer, index, tellsLogprobs)),
+    usage: usageBody(usage),
+  }
+}
+
+function choiceBody(answer: CollectedAnswer, index: number, tellsLogprobs: boolean) {
+  const { toolCalls } = answer
+  const onlyCalls = toolCalls.length > 0 && answer.content === ''
+  return {
+    index,
+    message: {
+      role: 'assistant',
+      content: onlyCalls ? null : answer.content,
+      refusal: null,
+      ...(answer.reasoning === '' ? {} : { reasoning_content: answer.reasoning }),
+      ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
+    },
+    logprobs: tellsLogprobs ? { content: answer.logprobs.map(logprobBody), refusal: null } : null,
+    finish_reason: answer.reason,
   }
 }

@@ -21,8 +21,15 @@ export class ChatChunkWriter {
   readonly #openTail: string
   readonly #usageField: string
 
-  constructor(answer: { jobId: string; model: string; createdS: number; includeUsage: boolean }) {
-    const { jobId, model, createdS, includeUsage } = answer
+  /** @param answer `jobId`: the first choice's, for all of a request */
+  constructor(answer: {
+    jobId: string
+    model: string
+    createdS: number
+    choice: number
+    includeUsage: boolean
+  }) {
+    const { jobId, model, createdS, choice, includeUsage } = answer
     const opening = JSON.stringify({
       id: `chatcmpl-${jobId}`,
       object: 'chat.completion.chunk',
@@ -30,7 +37,7 @@ export class ChatChunkWriter {
       model,
     }).slice(0, -1)
     this.#head = `data: ${opening}`
-    this.#beforeDelta = `${this.#head},"choices":[{"index":0,"delta":`
+    this.#beforeDelta = `${this.#head},"choices":[{"index":${choice},"delta":`
     // With usage asked for, every chunk but the last says that it has none.
     this.#usageField = includeUsage ? ',"usage":null' : ''
     this.#openTail = this.#tail('null')

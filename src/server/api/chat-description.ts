@@ -1,4 +1,5 @@
 import { t } from 'elysia'
+import { choicesMax } from './choice-requests.ts'
 import { describeRoute, integer } from './describe-route.ts'
 
 const Message = t.Object({
@@ -19,6 +20,14 @@ const Request = t.Object({
   stream: t.Optional(t.Boolean({ default: false, description: 'Server-sent events' })),
   stream_options: t.Optional(
     t.Object({ include_usage: t.Boolean({ description: 'A last chunk with the usage' }) }),
+  ),
+  n: t.Optional(
+    integer({
+      minimum: 1,
+      maximum: choicesMax,
+      default: 1,
+      description: 'Answers; the prompt counts once. All of them come, or the request fails',
+    }),
   ),
   temperature: t.Optional(
     t.Number({ minimum: 0, maximum: 2, default: 1, description: '0 is greedy' }),
@@ -170,7 +179,7 @@ export const chatDescription = describeRoute({
   description:
     "OpenAI's chat completions: any OpenAI SDK works with this server's `/v1` as its base URL. With `stream: true` " +
     'the answer comes as server-sent events. Fields that nobody here knows are ignored; known ones that cannot be ' +
-    'honoured (`n` above 1, images, audio) are refused with 400.',
+    'honoured (images, audio) are refused with 400.',
   scope: 'infer',
   body: {
     schema: Request,
@@ -235,7 +244,8 @@ export const chatDescription = describeRoute({
   },
   errors: [
     { code: 'invalid_request', message: "Missing required parameter: 'messages'." },
-    { code: 'unsupported', message: "'n' above 1 is not supported." },
+    { code: 'invalid_request', message: "Invalid 'n': expected a value from 1 to 8." },
+    { code: 'unsupported', message: "'modalities' other than text are not supported." },
     { code: 'prompt_too_long', message: 'The prompt has 9000 tokens; the context holds 8192.' },
     { code: 'model_not_found', message: 'There is no model of this name.' },
     { code: 'payload_too_large', message: 'The body of the request is over the limit.' },

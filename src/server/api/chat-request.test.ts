@@ -32,6 +32,7 @@ describe('a request', () => {
       model: 'llama',
       stream: false,
       includeUsage: false,
+      choices: 1,
       chat: {
         messages: [{ role: 'user', content: 'hi' }],
         tools: [],
@@ -136,6 +137,10 @@ describe('a request', () => {
     expect(byName?.asked).toEqual(format)
     const grammar = 'root ::= "yes" | "no"'
     expect(parsed({ grammar }).chat.constraint).toEqual({ grammar, asked: { grammar } })
+  })
+
+  test('may ask for several answers', () => {
+    expect(parsed({ n: 8 }).choices).toBe(8)
   })
 
   test('may have a stop string or several', () => {
@@ -280,6 +285,7 @@ describe('a wrong request is refused with the field that is wrong:', () => {
       'grammar',
     ],
     ['n of zero', { n: 0 }, 'n'],
+    ['nine answers', { n: 9 }, 'n'],
     ['a text as logprobs', { logprobs: 'yes' }, 'logprobs'],
   ]
   test.each(cases)('%s', (_, change, param) => {
@@ -300,7 +306,6 @@ describe('a wrong request is refused with the field that is wrong:', () => {
 describe('what would change the answer and cannot be honoured is refused and not ignored:', () => {
   const user = (content: unknown) => messages({ role: 'user', content })
   const cases: readonly [string, object, string][] = [
-    ['several answers', { n: 2 }, 'n'],
     ['a choice of tools', { tool_choice: { type: 'allowed_tools' } }, 'tool_choice.type'],
     ['an image', user([{ type: 'image_url', image_url: { url: 'x' } }]), 'messages[0].content[0]'],
     ['Anthropic’s image', user([{ type: 'image', source: {} }]), 'messages[0].content[0]'],

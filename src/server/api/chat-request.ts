@@ -7,6 +7,7 @@ import { parseAnswerForm } from './answer-form.ts'
 import { parseMessages } from './chat-messages.ts'
 import { parseLogprobs, parseSampling } from './chat-sampling.ts'
 import { parseTools } from './chat-tools.ts'
+import { choicesMax } from './choice-requests.ts'
 import { FieldReader, isObject, type JsonObject } from './field-reader.ts'
 
 /** A body's limit: with room to spare below the control message that carries the job to an agent. */
@@ -16,6 +17,8 @@ export type ChatRequest = {
   readonly model: string
   readonly stream: boolean
   readonly includeUsage: boolean
+  /** Answers that are wanted. */
+  readonly choices: number
   readonly chat: ChatJob
 }
 
@@ -52,8 +55,9 @@ export function parseChatRequest(
   const streamOptions = read.object(body['stream_options'], 'stream_options')
   const includeUsage =
     read.boolean(streamOptions?.['include_usage'], 'stream_options.include_usage') ?? false
+  const choices = read.integer(body['n'], 'n', 1, choicesMax) ?? 1
   refuseUnsupported(body, read)
-  return read.problem ?? { model, stream, includeUsage, chat }
+  return read.problem ?? { model, stream, includeUsage, choices, chat }
 }
 
 function parseModel(value: unknown, read: FieldReader): string {
@@ -100,7 +104,6 @@ function refuseUnsupported(body: JsonObject, read: FieldReader): void {
   const refuse = (param: string, why: string) => {
     read.fail(param, `'${param}' ${why}`, 'unsupported')
   }
-  if ((read.integer(body['n'], 'n', 1, 128) ?? 1) > 1) refuse('n', 'above 1 is not supported.')
   const modalities = read.array(body['modalities'], 'modalities', 8) ?? []
   if (modalities.some(modality => modality !== 'text'))
     refuse('modalities', 'other than text are not supported.')

@@ -10,6 +10,7 @@ import { answerChat } from './chat-answer.ts'
 import { chatDescription } from './chat-description.ts'
 import { chatBodyBytesMax, parseChatRequest } from './chat-request.ts'
 import { streamChat } from './chat-stream.ts'
+import { choiceRequests } from './choice-requests.ts'
 import { readJson } from './read-json.ts'
 import type { RequestLog } from './request-log.ts'
 import { createTenantTag } from './tenant-tag.ts'
@@ -37,16 +38,17 @@ export const chatRoutes = (deps: {
       const body = await readJson(request, chatBodyBytesMax)
       const parsed = isFailure(body) ? body : parseChatRequest(body.json, receivedAt, randomSeed)
       if (isFailure(parsed)) return errorResponse(parsed, { 'x-request-id': jobId })
-      const { model, stream, includeUsage } = parsed
+      const { model, stream, includeUsage, choices } = parsed
       const chat = { ...parsed.chat, tenant: tenantTag(caller.keyId) }
       deps.requestLog.loggedAtItsEnd(request)
       // Without this Bun drops a connection on which nothing was written for a while: a long prompt, a full queue.
       server?.timeout(request, stream ? streamIdleTimeoutS : 0)
       const job = { jobId, keyId: caller.keyId, model, chat, receivedAt }
+      const jobs = choiceRequests(job, choices)
       const { signal } = request
       return stream
-        ? await streamChat(deps, job, { includeUsage, signal })
-        : await answerChat(deps, job, signal)
+        ? await streamChat(deps, jobs, { includeUsage, signal })
+        : await answerChat(deps, jobs, signal)
     },
     { scope: 'infer', parse: 'none', detail: chatDescription },
   )

@@ -1,10 +1,10 @@
 import type { Clock, Instant } from '../../clock.ts'
 import { errorResponse, withoutInnerDetails, type ApiFailure } from '../http-error.ts'
-import type { Segment } from '../../protocol/token-frame.ts'
-import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
-import { WaitingLogprobs } from './answer-logprobs.ts'
+import type { Inference } from '../inference.ts'
 import { ChatChunkWriter, doneLine, keepAliveLine } from './chat-chunk-writer.ts'
-import { CompletionRun } from './completion-run.ts'
+import type { ChoiceRequests } from './choice-requests.ts'
+import { ChoiceText } from './choice-text.ts'
+import { ChoicesRun } from './choices-run.ts'
 import { TextStream } from './text-stream.ts'
 import type { StartTimer } from './timer.ts'
 
@@ -28,10 +28,10 @@ type Deps = {
  */
 export function streamChat(
   deps: Deps,
-  request: InferenceRequest,
+  requests: ChoiceRequests,
   options: { readonly includeUsage: boolean; readonly signal: AbortSignal },
 ): Promise<Response> {
-  return new ChatStream(deps, request, options.includeUsage, options.signal).response
+  return new ChatStream(deps, requests, options.includeUsage, options.signal).response
 }
 
 class ChatStream {
@@ -40,81 +40,52 @@ class ChatStream {
   readonly #startTimer: StartTimer
   readonly #jobId: string
   readonly #writer: ChatChunkWriter
-  readonly #run: CompletionRun
+  readonly #choices: readonly ChoiceText[]
+  readonly #run: ChoicesRun
   readonly #respond: (response: Response) => void
   readonly #output = new TextStream(() => this.#gone())
-  readonly #logprobs = new WaitingLogprobs()
   #responded = false
-  #roleWritten = false
   #stopped = false
   #lastWriteAt: Instant
   #stopTimer: () => void
 
-  constructor(deps: Deps, request: InferenceRequest, includeUsage: boolean, signal: AbortSignal) {
+  constructor(deps: Deps, requests: ChoiceRequests, includeUsage: boolean, signal: AbortSignal) {
+    const [{ jobId, model, receivedAt }] = requests
     this.#clock = deps.clock
     this.#startTimer = deps.startTimer
-    this.#jobId = request.jobId
-    this.#writer = new ChatChunkWriter({
-      jobId: request.jobId,
-      model: request.model,
-      createdS: Math.floor(request.receivedAt / 1000),
-      includeUsage,
-    })
+    this.#jobId = jobId
+    const createdS = Math.floor(receivedAt / 1000)
+    const writerOf = (choice: number) =>
+      new ChatChunkWriter({ jobId, model, createdS, choice, includeUsage })
+    this.#writer = writerOf(0)
+    this.#choices = requests.map(
+      (_, choice) => new ChoiceText(choice === 0 ? this.#writer : writerOf(choice)),
+    )
     const { promise, resolve } = Promise.withResolvers<Response>()
     this.response = promise
     this.#respond = resolve
     this.#lastWriteAt = deps.clock.now()
     this.#stopTimer = deps.startTimer(keepAliveIntervalMs, this.#keepAlive)
-    this.#run = new CompletionRun(
-      signal,
-      event => this.#handle(event, includeUsage),
-      () => this.#gone(),
-    )
-    this.#run.start(deps.inference, request)
-  }
-
-  #handle(event: InferenceEvent, includeUsage: boolean): void {
-    switch (event.type) {
-      case 'segments':
-        if (event.logprob !== undefined) {
-          const failure = this.#logprobs.add(event.logprob)
-          if (failure !== null) {
-            this.#giveUp(failure)
-            return
-          }
+    this.#run = new ChoicesRun(signal, {
+      segments: (choice, event) => {
+        const text = this.#choices[choice]?.segments(event) ?? ''
+        if (typeof text !== 'string') this.#giveUp(text)
+        // One write for all segments of an event.
+        else if (text !== '') this.#write(text)
+      },
+      finished: (choice, reason, total) => {
+        const end = this.#choices[choice]?.finish(reason) ?? ''
+        if (total === null) {
+          this.#write(end)
+          return
         }
-        if (event.segments.length > 0) this.#writeSegments(event.segments)
-        return
-      case 'finished': {
-        const usage = includeUsage ? this.#writer.usage(event.usage) : ''
-        this.#write(this.#role() + this.#writer.finish(event.reason) + usage + doneLine)
+        this.#write(end + (includeUsage ? this.#writer.usage(total) : '') + doneLine)
         this.#close()
-        return
-      }
-      case 'failed':
-        this.#fail(withoutInnerDetails(event.error))
-    }
-  }
-
-  /** All segments of an event leave in one write. */
-  #writeSegments(segments: readonly Segment[]): void {
-    let text = this.#role(segments[0])
-    for (const segment of segments) {
-      const chunk = this.#writer.segment(segment, this.#logprobs.take(segment.kind))
-      if (chunk === null) {
-        this.#giveUp({ code: 'internal', message: 'A tool call came in a wrong form.' })
-        return
-      }
-      text += chunk
-    }
-    this.#write(text)
-  }
-
-  /** The first chunk, once. */
-  #role(first?: Segment): string {
-    if (this.#roleWritten) return ''
-    this.#roleWritten = true
-    return this.#writer.role(first)
+      },
+      failed: error => this.#fail(withoutInnerDetails(error)),
+      gone: () => this.#gone(),
+    })
+    this.#run.start(deps.inference, requests)
   }
 
   #write(text: string): void {

@@ -94,7 +94,7 @@ describe('POST /v1/chat/completions', () => {
     ['bytes that are no UTF-8', '\ud800', 400, 'invalid_request'],
     ['no body', '', 400, 'invalid_request'],
     ['a wrong type', { ...chat, temperature: 'hot' }, 400, 'invalid_request'],
-    ['something unsupported', { ...chat, n: 2 }, 400, 'unsupported'],
+    ['something unsupported', { ...chat, modalities: ['audio'] }, 400, 'unsupported'],
     ['an impossible model', { ...chat, model: '../x' }, 404, 'model_not_found'],
     ['a body over the limit', 'x'.repeat(chatBodyBytesMax + 1), 413, 'payload_too_large'],
   ])('%s is refused and never reaches the pool', async (_, body, status, code) => {

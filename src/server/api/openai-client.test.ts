@@ -120,11 +120,11 @@ test('each refusal is the client’s error for it', async () => {
   expect(await refusal('prompt_too_long')).toBeInstanceOf(OpenAI.BadRequestError)
   expect(await refusal('queue_full')).toBeInstanceOf(OpenAI.RateLimitError)
   expect(await refusal('no_capable_agent')).toBeInstanceOf(OpenAI.InternalServerError)
-  const unsupported = client.chat.completions.create({ ...chat, n: 3 })
+  const unsupported = client.chat.completions.create({ ...chat, modalities: ['audio'] })
   await expect(Promise.resolve(unsupported)).rejects.toMatchObject({
     status: 400,
     code: 'unsupported',
-    param: 'n',
+    param: 'modalities',
   })
 })
 

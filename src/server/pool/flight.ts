@@ -42,7 +42,7 @@ export function chatDeparture(
   return {
     request,
     needs: chatNeeds(chat),
-    relay: new RelayStream(chat, tokenIds),
+    relay: new RelayStream(chat, tokenIds, request.promptCounts ?? true),
     assignment: attempt => ({ type: 'assign', ...attempt, chat }),
     onEvent,
     wireBytes,

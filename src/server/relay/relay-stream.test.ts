@@ -106,6 +106,15 @@ describe('log probabilities', () => {
   })
 })
 
+test('a further answer to a prompt does not count it again', () => {
+  const relay = new RelayStream(chat, 'known', false)
+  for (const event of [leased('a'), { ...started(0), cachedTokens: 4 }, token(0, 0, 'Hi')])
+    relay.handle(event, 0)
+  expect(relay.handle({ type: 'finished', attempt: 0, reason: 'stop', tokens: 1 }, 0)).toEqual([
+    { type: 'finish', reason: 'stop', usage: { promptTokens: 0, completionTokens: 1 } },
+  ])
+})
+
 test("cached tokens are the first attempt's word, and never more than the prompt", () => {
   const story = new Story()
   story.say(leased('a'), { ...started(0), cachedTokens: 400 }, token(0, 0, 'Hi'))

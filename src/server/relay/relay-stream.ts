@@ -103,6 +103,7 @@ export type TokenIds = 'known' | 'unknown'
 export class RelayStream {
   readonly #chat: ChatJob
   readonly #idsAre: TokenIds
+  readonly #promptCounts: boolean
   #state: State
   #attempt = -1
   #promptTokens = 0
@@ -122,9 +123,11 @@ export class RelayStream {
   /** Text-only frames of the running attempt. */
   #textFrames = 0
 
-  constructor(chat: ChatJob, idsAre: TokenIds = 'known') {
+  /** @param promptCounts whether the prompt is part of the usage; a further answer's is not */
+  constructor(chat: ChatJob, idsAre: TokenIds = 'known', promptCounts = true) {
     this.#chat = chat
     this.#idsAre = idsAre
+    this.#promptCounts = promptCounts
     this.#state = { name: 'placing' }
   }
 
@@ -330,6 +333,7 @@ export class RelayStream {
 
   /** Highest contiguous accepted index + 1: the server's count, never an agent's word. */
   #usage(): TokenUsage {
+    if (!this.#promptCounts) return { promptTokens: 0, completionTokens: this.#tokens }
     return {
       promptTokens: this.#promptTokens,
       completionTokens: this.#tokens,
