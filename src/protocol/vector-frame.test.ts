@@ -58,9 +58,11 @@ test('no bytes are accepted wrongly or crash: cut and changed frames', () => {
     fc.property(frame, fc.nat(), fc.nat(255), (value, at, byte) => {
       const bytes = encodeVectorFrame(value)
       expect(typeof decodeTokenFrames(bytes.subarray(0, at % bytes.length))).toBe('string')
-      bytes[at % bytes.length] = byte
+      const place = at % bytes.length
+      bytes[place] = byte
       const decoded = decodeTokenFrames(bytes)
-      if (typeof decoded === 'string') return
+      // With its first byte changed, a vector can be a token frame that is in order.
+      if (typeof decoded === 'string' || place === 0) return
       for (const { type } of decoded.frames) expect(type).toBe('vector')
     }),
   )

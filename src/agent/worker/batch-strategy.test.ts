@@ -16,41 +16,53 @@ const item = (tokens: number, sequence = 0): BatchItem => ({
 })
 
 describe('a batch', () => {
-  test('holds every answer, or one piece of a prompt, in turns', () => {
-    expect(chooseBatch([1, 256, 1, 100], false)).toEqual([0, 2])
-    expect(chooseBatch([1, 256, 1, 100], true)).toEqual([1])
-    expect(chooseBatch([1, 1], true)).toEqual([0, 1])
-    expect(chooseBatch([256, 100], false)).toEqual([0])
+  test('holds a piece of a prompt or every answer, in turns', () => {
+    expect(chooseBatch([1, 256, 1, 256], 0, 512)).toEqual([1])
+    expect(chooseBatch([1, 256, 1, 256], 256, 512)).toEqual([0, 2])
+    expect(chooseBatch([1, 1], 0, 512)).toEqual([0, 1])
+    expect(chooseBatch([256, 100], 400, 512)).toEqual([0])
+  })
+
+  test('of answers waits for several short prompts, but for less than a batch of them', () => {
+    expect(chooseBatch([1, 95, 95], 380, 512)).toEqual([1])
+    expect(chooseBatch([1, 95, 95], 475, 512)).toEqual([0])
   })
 
   test('takes small pieces together', () => {
-    expect(chooseBatch([1, 32, 256, 5], true)).toEqual([1, 3])
-    expect(chooseBatch([256, 32, 5], true)).toEqual([0])
+    expect(chooseBatch([1, 32, 256, 5], 0, 512)).toEqual([1, 3])
+    expect(chooseBatch([256, 32, 5], 0, 512)).toEqual([0])
   })
 
-  test('whoever is queued is in one of the next batches, and answers are in every second one', () => {
+  test('comes to everybody: answers wait for less than a batch of prompts, or for one piece', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 512 }), { minLength: 1, maxLength: 16 }),
         lengths => {
-          const left = new Set(lengths.keys())
-          const answers = lengths.flatMap((length, i) => (length === 1 ? [i] : []))
-          let afterAnswers = false
-          for (let round = 0; round < 2 * lengths.length + 1; round++) {
+          const pieces = new Set([...lengths.keys()].filter(i => lengths[i] !== 1))
+          const answers = [...lengths.keys()].filter(i => lengths[i] === 1)
+          let [promptTokens, inTurn] = [0, 0]
+          for (let round = 0; pieces.size > 0; round++) {
+            expect(round).toBeLessThan(2 * lengths.length)
             // Answers come back at once, a piece leaves.
-            const queued = [...lengths.keys()].filter(i => left.has(i) || answers.includes(i))
+            const queued = [...answers, ...pieces]
             const chosen: number[] = chooseBatch(
               queued.map(i => lengths[i] ?? 0),
-              afterAnswers,
+              promptTokens,
+              512,
             ).map(at => queued[at] ?? -1)
-            if (queued.length === 0) break
-            const isAnswers: boolean = answers.length > 0 && chosen.includes(answers[0] ?? -1)
-            if (answers.length > 0) expect(isAnswers || afterAnswers).toBe(true)
-            if (isAnswers) expect(chosen).toEqual(answers)
-            for (const i of chosen) left.delete(i)
-            afterAnswers = isAnswers
+            if (answers.length > 0 && chosen.includes(answers[0] ?? -1)) {
+              expect(chosen).toEqual(answers)
+              expect(inTurn).toBeGreaterThan(0)
+              promptTokens = inTurn = 0
+              continue
+            }
+            inTurn++
+            for (const i of chosen) {
+              pieces.delete(i)
+              promptTokens += lengths[i] ?? 0
+            }
+            if (answers.length > 0 && inTurn > 1) expect(promptTokens).toBeLessThan(512 + 512)
           }
-          expect(left.size).toBe(0)
         },
       ),
     )
@@ -77,16 +89,16 @@ describe('the strategy', () => {
     const counter = new BatchCounter()
     const strategy = createBatchStrategy(() => 3, counter)
     const amounts = () =>
-      strategy({ items: [item(1, 1), item(7, 2), item(1, 0)], size: 512 }).map(
+      strategy({ items: [item(1, 1), item(300, 2), item(1, 0)], size: 512 }).map(
         one => one.processAmount,
       )
-    expect([amounts(), amounts()]).toEqual([[1, 1], [7]])
+    expect([amounts(), amounts()]).toEqual([[300], [1, 1]])
     expect(counter.statistics).toEqual({
       answerPasses: 1,
       answerTokens: 2,
       answerTokensIfFull: 2,
       promptBatches: 1,
-      promptTokens: 7,
+      promptTokens: 300,
     })
   })
 

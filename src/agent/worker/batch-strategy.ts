@@ -9,20 +9,28 @@ import { replayPieceTokensMax } from './prefill.ts'
 export const waitRoundsMax = 16
 
 /**
- * Chooses what is computed next: one token of every answer, or one piece of a prompt, in turns, so that a stream waits
- * for one piece at most between two tokens and a long prompt gets on. They share no batch, because llama.cpp would cut
+ * Chooses what is computed next: one token of every answer, or a piece of a prompt, in turns, so that a long prompt gets
+ * on and a stream waits for less than a batch of prompts between two tokens: for one large piece, or for several small
+ * ones, since answers that begin together are computed together. They share no batch, because llama.cpp would cut
  * it: with separate caches it computes as many tokens of each sequence as the shortest has, which is two passes
  * all the same, and a piece that was cut has other last bits. Pieces take turns as they were queued; those so small
  * that company does not change them go together.
  * @param lengths tokens that each item has queued
- * @param afterAnswers whether the batch before was one of answers
+ * @param promptTokens computed since the last batch of answers
+ * @param size tokens that a batch holds
  * @returns indexes of the items to process
  */
-export function chooseBatch(lengths: readonly number[], afterAnswers: boolean): readonly number[] {
+export function chooseBatch(
+  lengths: readonly number[],
+  promptTokens: number,
+  size: number,
+): readonly number[] {
   const answers = lengths.flatMap((length, i) => (length === 1 ? [i] : []))
   const pieces = lengths.flatMap((length, i) => (length === 1 ? [] : [i]))
   const [first] = pieces
-  if (first === undefined || (answers.length > 0 && !afterAnswers)) return answers
+  if (first === undefined) return answers
+  const turnIsOver = promptTokens > 0 && promptTokens + (lengths[first] ?? 0) >= size
+  if (answers.length > 0 && turnIsOver) return answers
   const isSmall = (i: number) => (lengths[i] ?? 0) <= replayPieceTokensMax
   return isSmall(first) ? pieces.filter(isSmall) : [first]
 }
@@ -53,7 +61,7 @@ export function createBatchStrategy(
   counter: BatchCounter,
 ): CustomBatchingPrioritizationStrategy {
   let waited = 0
-  let afterAnswers = false
+  let promptTokens = 0
   return ({ items, size }) => {
     const running = runningSequences()
     if (items.length < running && waited < waitRoundsMax) {
@@ -63,10 +71,9 @@ export function createBatchStrategy(
     waited = 0
     const lengths = items.map(item => item.tokens.length)
     const sequenceAt = (i: number) => sequenceOf(items[i])
-    const chosen = chooseBatch(lengths, afterAnswers).toSorted(
+    const chosen = chooseBatch(lengths, promptTokens, size).toSorted(
       (a, b) => sequenceAt(a) - sequenceAt(b),
     )
-    afterAnswers = lengths[chosen[0] ?? 0] === 1
     let left = size
     const batch = chosen.flatMap(i => {
       const item = items[i]
@@ -76,10 +83,14 @@ export function createBatchStrategy(
       return item === undefined || processAmount === 0 ? [] : [{ item, processAmount }]
     })
     const pieces = lengths.filter(length => length > 1).length
-    if (afterAnswers) {
+    if (lengths[chosen[0] ?? 0] === 1) {
+      promptTokens = 0
       const ifFull = Math.max(items.length, running) - pieces
       counter.answers(size - left, ifFull, consecutiveRuns(chosen.map(sequenceAt)))
-    } else counter.prompts(size - left)
+    } else {
+      promptTokens += size - left
+      counter.prompts(size - left)
+    }
     return batch
   }
 }
