@@ -36,6 +36,14 @@ const scalar = fc.oneof(
     .tuple(bound, bound)
     .map(([a, b]) => ({ type: 'integer', minimum: Math.min(a, b), maximum: Math.max(a, b) })),
   fc.tuple(bound).map(([a]) => ({ type: 'integer', exclusiveMinimum: a })),
+  fc
+    .tuple(bound, fc.integer({ min: 1, max: 900 }), fc.constantFrom('m', 'exclusiveM'))
+    .map(([a, width, m]) => ({
+      type: 'number',
+      [`${m}inimum`]: a / 100,
+      [`${m}aximum`]: (a + width) / 100,
+    })),
+  fc.tuple(bound).map(([a]) => ({ type: 'number', exclusiveMaximum: a / 1_000 })),
   fc.tuple(bound).map(([a]) => ({ type: 'integer', maximum: a })),
 )
 const { schema: anySchema } = fc.letrec<{ schema: object }>(tie => ({

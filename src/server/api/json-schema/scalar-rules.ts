@@ -1,6 +1,7 @@
 import type { JsonObject } from '../field-reader.ts'
 import { integerMax, integerRange } from './integer-range.ts'
 import { repetitionsMax } from './json-text.ts'
+import { isNumberBound, numberBoundMax, numberRange, type NumberBound } from './number-range.ts'
 import { countOf, type RuleContext } from './rule-context.ts'
 
 const year = '[1-2] [0-9]{3}'
@@ -61,8 +62,38 @@ export function integerRule(schema: JsonObject, { rules, fail }: RuleContext): s
   return '""'
 }
 
-export function numberRule({ minimum }: JsonObject, { json, fail }: RuleContext): string {
-  if (minimum !== undefined && minimum !== 0)
-    fail("'minimum' is supported for integers, and for other numbers when it is 0")
-  return json.number(minimum === 0)
+export function numberRule(schema: JsonObject, { rules, json, fail }: RuleContext): string {
+  const keywords = Object.keys(boundsOfNumbers).filter(keyword => schema[keyword] !== undefined)
+  // These two have exponents as well.
+  if (keywords.length === 0) return json.number(false)
+  if (keywords.length === 1 && schema['minimum'] === 0) return json.number(true)
+  let low: NumberBound | null = null
+  let high: NumberBound | null = null
+  for (const keyword of keywords) {
+    const value = schema[keyword]
+    const { isLow, exclusive } = boundsOfNumbers[keyword] ?? { isLow: true, exclusive: false }
+    if (!isNumberBound(value)) {
+      fail(
+        `'${keyword}' must be a number from ${-numberBoundMax} to ${numberBoundMax} with at most 6 decimals`,
+      )
+      return '""'
+    }
+    const bound = { value, exclusive }
+    if (isLow) low = low === null || isTighter(bound, low, value > low.value) ? bound : low
+    else high = high === null || isTighter(bound, high, value < high.value) ? bound : high
+  }
+  const range = numberRange(low, high)
+  if (range !== null) return rules.add(range)
+  fail("no number is from its 'minimum' to its 'maximum'")
+  return '""'
 }
+
+const boundsOfNumbers: Readonly<Record<string, { isLow: boolean; exclusive: boolean }>> = {
+  minimum: { isLow: true, exclusive: false },
+  exclusiveMinimum: { isLow: true, exclusive: true },
+  maximum: { isLow: false, exclusive: false },
+  exclusiveMaximum: { isLow: false, exclusive: true },
+}
+
+const isTighter = (bound: NumberBound, other: NumberBound, isNarrower: boolean): boolean =>
+  isNarrower || (bound.value === other.value && bound.exclusive)

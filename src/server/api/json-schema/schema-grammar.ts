@@ -30,7 +30,7 @@ const annotations: ReadonlySet<string> = new Set([
 const keywordsOfTypes: Readonly<Record<string, readonly string[]>> = {
   string: ['minLength', 'maxLength', 'format'],
   integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
-  number: ['minimum'],
+  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   boolean: [],
   null: [],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],
