@@ -110,3 +110,11 @@ test('reasoning that the prompt has opened is free; the grammar begins behind it
     await llama.dispose()
   }
 })
+
+test('a token that is no text, as one that begins a turn, does not stand for its name', async () => {
+  const named = 'root ::= "<" [^>]{1,12} ">"\n'
+  for (let seed = 0; seed < 24; seed++) {
+    const answer = await session.ask(job(named, { sampling: { temperature: 2, topP: 1, seed } }))
+    expect(answer.text).toMatch(/^<[^>]{1,12}>$/)
+  }
+})

@@ -71,7 +71,7 @@ export async function loadModel(
     buildPrompt,
     tokenBytes,
     isEndOfTurn: id => model.isEogToken(tokenOf(id)),
-    createSampler: await loadSampling(model, vocabulary.tokens.length, tokenBytes),
+    createSampler: await loadSampling(model, vocabulary, tokenBytes),
     slots: new Slots(sequences.length, pieceTokens),
     pieceTokens,
     gate,

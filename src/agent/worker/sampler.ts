@@ -1,11 +1,12 @@
-import type { LlamaContextSequence, LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
+import type { LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
+import type { TokenizerFacts } from '../../models/gguf-facts.ts'
 import type { ChatJob, Sampling } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { AnswerGrammar } from './answer-grammar.ts'
 import type { ReducerOptions } from './answer-reducer.ts'
-import { readingLogits, type DrawnLogits } from './logit-reader.ts'
-import type { TokenBytes } from './token-bytes.ts'
+import { LogitWatch } from './logit-watch.ts'
+import { silentTokens, type TokenBytes } from './token-bytes.ts'
 import type { PromptCache } from './prompt-cache.ts'
 import { tokenOf } from './token-of.ts'
 import { tokenSeed } from './token-seed.ts'
@@ -35,10 +36,10 @@ export type Beginning = {
 /** @returns a failure when this model cannot be sampled as the job wants it */
 export type CreateSampler = (chat: ChatJob, beginning: Beginning) => Promise<Sampler | Failure>
 
-/** @param vocabularyTokens the model's token ids are below this */
+/** @param vocabulary the model's, from its file */
 export async function loadSampling(
   model: LlamaModel,
-  vocabularyTokens: number,
+  vocabulary: TokenizerFacts,
   tokenBytes: TokenBytes,
 ): Promise<CreateSampler> {
   // Imported late, like openLlama's.
@@ -50,6 +51,7 @@ export async function loadSampling(
     for (const tokenId of replayed) if (!grammar.replay(tokenId)) return unfitContinuation
     return grammar
   }
+  const silent = silentTokens(vocabulary)
   const textOf = (tokenId: number): Uint8Array => {
     const bytes = tokenBytes(tokenId)
     // Tokens that are no text, as one that ends the turn, go under their name.
@@ -57,16 +59,26 @@ export async function loadSampling(
   }
   return async ({ sampling, constraint, topLogprobs }, beginning) => {
     const { logitBias = [] } = sampling
-    const refusal = biasRefusal(model, vocabularyTokens, logitBias)
+    const refusal = biasRefusal(model, vocabulary.tokens.length, logitBias)
     if (refusal !== null) return refusal
-    const tokenBias = TokenBias.for(model)
-    for (const { tokenId, bias } of logitBias) tokenBias.set(tokenOf(tokenId), { logit: bias })
+    const biasesWith = (banned: readonly number[]): SequenceEvaluateOptions => {
+      const tokenBias = TokenBias.for(model)
+      for (const { tokenId, bias } of logitBias) tokenBias.set(tokenOf(tokenId), { logit: bias })
+      for (const tokenId of banned) tokenBias.set(tokenOf(tokenId), 'never')
+      return { tokenBias }
+    }
     const grammar =
       constraint === undefined ? null : await createGrammar(constraint.grammar, beginning)
     if (grammar !== null && 'code' in grammar) return grammar
-    const fixed = logitBias.length > 0 ? { tokenBias } : {}
     const logits = topLogprobs === undefined ? null : new LogitWatch(model, topLogprobs, textOf)
-    return new AnswerSampler(sampling, grammar, logits, beginning.replayed, fixed)
+    return new AnswerSampler(sampling, {
+      replayed: beginning.replayed,
+      logits,
+      grammar,
+      free: logitBias.length > 0 ? biasesWith([]) : {},
+      // llama.cpp takes their names for their text: a grammar would be kept by what nobody sees.
+      held: grammar === null ? {} : biasesWith(silent),
+    })
   }
 }
 
@@ -102,74 +114,42 @@ function biasRefusal(
  */
 const penaltyWindowTokens = 4_096
 
-/** Reads one answer's logits beside its draws. */
-class LogitWatch {
-  readonly #model: LlamaModel
-  readonly #top: number
-  readonly #textOf: (tokenId: number) => Uint8Array
-  #view: LlamaContextSequence | null = null
-  #drawn: DrawnLogits | null = null
-
-  constructor(model: LlamaModel, top: number, textOf: (tokenId: number) => Uint8Array) {
-    this.#model = model
-    this.#top = top
-    this.#textOf = textOf
-  }
-
-  /** The answer's sequence, watched. */
-  over(sequence: LlamaContextSequence): LlamaContextSequence {
-    this.#view ??= readingLogits(sequence, this.#model, this.#top, drawn => {
-      this.#drawn = drawn
-    })
-    return this.#view
-  }
-
-  /** Of the last draw. */
-  get logprob(): DrawnLogprob {
-    if (this.#drawn === null) throw new Error('no logits came with the token')
-    const { tokenId, logprob, top } = this.#drawn
-    const bytes = this.#textOf(tokenId)
-    const others = top.map(other => ({
-      logprob: other.logprob,
-      bytes: this.#textOf(other.tokenId),
-    }))
-    return { logprob, bytes, top: others }
-  }
+type AnswerParts = {
+  readonly replayed: readonly number[]
+  readonly logits: LogitWatch | null
+  readonly grammar: AnswerGrammar | null
+  /** Biases while no grammar holds. */
+  readonly free: SequenceEvaluateOptions
+  /** And while one does. */
+  readonly held: SequenceEvaluateOptions
 }
 
 class AnswerSampler implements Sampler {
   readonly #sampling: Sampling
-  readonly #grammar: AnswerGrammar | null
-  readonly #logits: LogitWatch | null
+  readonly #parts: AnswerParts
   readonly #answer: number[]
   readonly #options: SequenceEvaluateOptions
 
-  constructor(
-    sampling: Sampling,
-    grammar: AnswerGrammar | null,
-    logits: LogitWatch | null,
-    replayed: readonly number[],
-    fixed: SequenceEvaluateOptions,
-  ) {
+  constructor(sampling: Sampling, parts: AnswerParts) {
     this.#sampling = sampling
-    this.#grammar = grammar
-    this.#logits = logits
-    this.#answer = [...replayed]
+    this.#parts = parts
+    this.#answer = [...parts.replayed]
     const { temperature, topP, topK = 0, minP = 0 } = sampling
     // Every option is named: left out, the library would take the 40 best (top_k), 95 % of the mass (top_p).
-    this.#options = { ...fixed, temperature, topP, topK, minP, yieldEogToken: true }
+    this.#options = { temperature, topP, topK, minP, yieldEogToken: true }
   }
 
   async next(
     { sequence, options }: Pick<PromptCache, 'sequence' | 'options'>,
     tokenIds: readonly number[],
   ): Promise<Drawn> {
-    const drawFrom = this.#logits?.over(sequence) ?? sequence
+    const { logits, grammar } = this.#parts
+    const drawFrom = logits?.over(sequence) ?? sequence
     const iterator = drawFrom.evaluate(tokenIds.map(tokenOf), {
       ...options,
       ...this.#options,
       ...this.#penalties(),
-      ...this.#grammarState(),
+      ...this.#hold(),
       // Left out, the library would take the clock.
       seed: tokenSeed(this.#sampling.seed, this.#answer.length),
     })
@@ -177,15 +157,14 @@ class AnswerSampler implements Sampler {
     await iterator.return()
     if (value === undefined) throw new Error('no token came')
     this.#answer.push(value)
-    this.#grammar?.drawn(value)
-    return this.#logits === null
-      ? { tokenId: value }
-      : { tokenId: value, logprob: this.#logits.logprob }
+    grammar?.drawn(value)
+    return logits === null ? { tokenId: value } : { tokenId: value, logprob: logits.logprob }
   }
 
-  #grammarState(): SequenceEvaluateOptions {
-    const state = this.#grammar?.state
-    return state === undefined ? {} : { grammarEvaluationState: state }
+  #hold(): SequenceEvaluateOptions {
+    const { grammar, free, held } = this.#parts
+    const state = grammar?.state
+    return state === undefined ? free : { ...held, grammarEvaluationState: state }
   }
 
   #penalties(): SequenceEvaluateOptions {

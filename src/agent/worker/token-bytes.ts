@@ -4,6 +4,14 @@ import { isTextMarker } from './text-markers.ts'
 /** The bytes a token adds to the text; empty for a token that is not text. */
 export type TokenBytes = (tokenId: number) => Uint8Array
 
+/** Tokens of these types have a name and add nothing to the text. */
+const isSilent = (type: number, text: string): boolean =>
+  (type === tokenTypes.control || type === tokenTypes.unknown) && !isTextMarker(text)
+
+/** @returns the ids of tokens that add nothing to the text */
+export const silentTokens = ({ tokens, types }: TokenizerFacts): readonly number[] =>
+  types.flatMap((type, tokenId) => (isSilent(type, tokens[tokenId] ?? '') ? [tokenId] : []))
+
 const encoder = new TextEncoder()
 const noBytes = new Uint8Array(0)
 
@@ -23,8 +31,8 @@ export function createTokenBytes(
     const text = facts.tokens[tokenId]
     if (text === undefined) return noBytes
     const type = facts.types[tokenId] ?? tokenTypes.normal
-    if (type === tokenTypes.control || type === tokenTypes.unknown)
-      return isTextMarker(text) ? encoder.encode(text) : noBytes
+    if (isSilent(type, text)) return noBytes
+    if (type === tokenTypes.control || type === tokenTypes.unknown) return encoder.encode(text)
     if (type === tokenTypes.userDefined) return encoder.encode(text)
     if (type === tokenTypes.byte) return byteToken(text) ?? encoder.encode(text)
     return decode === null ? encoder.encode(detokenize(tokenId)) : decode(text)
