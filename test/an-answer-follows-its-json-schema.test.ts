@@ -15,6 +15,58 @@ afterAll(() => session.engine.close())
 
 const short = { minLength: 0, maxLength: 6 }
 const name = fc.constantFrom('a', 'ab', 'b', 'naïve', 'x y', 'q"q')
+const atom = fc.constantFrom(
+  'a',
+  'ü',
+  '🦊',
+  '"',
+  '/',
+  '<',
+  '\\n',
+  '\\\\',
+  '\\.',
+  '\\d',
+  '\\w',
+  '\\s',
+  '\\S',
+  '.',
+  '[a-f_-]',
+  '[^a-z\\d]',
+  '[^\\W_]',
+  '\\u00e9',
+)
+const { sequence } = fc.letrec<{ sequence: string }>(tie => ({
+  sequence: fc
+    .array(
+      fc
+        .tuple(
+          fc.oneof(
+            { weight: 4, arbitrary: atom },
+            {
+              weight: 1,
+              arbitrary: fc
+                .tuple(tie('sequence'), tie('sequence'))
+                .map(([a, b]) => `(?:${a}|${b})`),
+            },
+          ),
+          fc.constantFrom('', '', '', '+', '{2}', '{1,3}', '{1,}?'),
+        )
+        .map(([what, often]) => what + often),
+      { minLength: 1, maxLength: 3 },
+    )
+    .map(parts => parts.join('')),
+}))
+const regExp = fc
+  .tuple(fc.constantFrom('^', '^', '^', ''), sequence, fc.constantFrom('$', '$', '$', '', '?$'))
+  .map(parts => parts.join(''))
+  .filter(isRegExp)
+function isRegExp(text: string): boolean {
+  try {
+    return new RegExp(text, 'u').source !== ''
+  } catch {
+    return false
+  }
+}
 const bound = fc.integer({ min: -1_200, max: 1_200 })
 const scalar = fc.oneof(
   fc.constantFrom(
@@ -88,9 +140,15 @@ const isDay = (text: string) => {
 ajv.addFormat('date', isDay)
 ajv.addFormat('date-time', text => isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text)))
 
+const pattern = regExp.map(text => ({ type: 'string', pattern: text }))
+
 /** What the model wrote when it came to an end. @returns null when it did not */
-async function answerTo(schema: unknown, seed: number): Promise<string | null> {
-  const schemas = new SchemaGrammar()
+async function answerTo(
+  schema: unknown,
+  seed: number,
+  insideToolCall = false,
+): Promise<string | null> {
+  const schemas = new SchemaGrammar({ insideToolCall })
   const root = schemas.document(schema, 'schema')
   expect(schemas.rules.problem).toBeNull()
   const answer = await session.ask(
@@ -122,6 +180,21 @@ test('whatever the schema, an answer that comes to its end is valid', async () =
     { numRuns: 150 },
   )
   expect(ended).toBeGreaterThan(75)
+}, 60_000)
+
+test('whatever the pattern, a text that comes to its end matches it, and ends no tool call', async () => {
+  let ended = 0
+  await fc.assert(
+    fc.asyncProperty(pattern, fc.nat(), fc.boolean(), async (schema, seed, insideToolCall) => {
+      const text = await answerTo(schema, seed, insideToolCall)
+      if (text === null) return
+      ended++
+      expectValid(ajv.compile(schema), text)
+      if (insideToolCall) expect(text).not.toContain('</')
+    }),
+    { numRuns: 200 },
+  )
+  expect(ended).toBeGreaterThan(100)
 }, 60_000)
 
 test('a schema that refers to itself, joins objects and names its parts is followed', async () => {

@@ -64,7 +64,7 @@ test('an answer follows the schema that was sent, streamed as well', async () =>
 test('a schema or a grammar that cannot be kept is a bad request that says why', async () => {
   const format = {
     ...report,
-    json_schema: { name: 'n', schema: { type: 'string', pattern: '^a' } },
+    json_schema: { name: 'n', schema: { type: 'string', pattern: '^(?=a)' } },
   }
   const refused = openai.chat.completions.create({ ...question, response_format: format })
   await expect(Promise.resolve(refused)).rejects.toMatchObject({

@@ -76,7 +76,7 @@ const Request = t.Object({
     t.Unknown({
       description:
         'type `text`, `json_object`, or `json_schema` with `json_schema: {name, schema, strict}`. The answer follows ' +
-        'the schema by construction. A keyword that cannot be kept (`pattern`, `multipleOf`, `not`, …) is refused; ' +
+        'the schema by construction. A keyword that cannot be kept (`multipleOf`, `not`, `uniqueItems`, …) is refused; ' +
         '`oneOf` is taken as `anyOf`; an object whose schema does not allow further properties gets none.',
     }),
   ),

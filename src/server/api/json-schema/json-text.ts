@@ -11,14 +11,14 @@ export const repetitionsMax = 1_000
  */
 export class JsonText {
   readonly #rules: GrammarRules
-  readonly #insideToolCall: boolean
+  readonly insideToolCall: boolean
   readonly ws: string
   readonly #plain: string
   readonly #escape: string
 
   constructor(rules: GrammarRules, insideToolCall: boolean) {
     this.#rules = rules
-    this.#insideToolCall = insideToolCall
+    this.insideToolCall = insideToolCall
     // Bounded, as in llama.cpp's own: a small model may otherwise write spaces without end.
     this.ws = rules.add('| " " | "\\n" [ \\t]{0,20}')
     this.#plain = `[^"\\\\\\x00-\\x1F${insideToolCall ? '<' : ''}]`
@@ -35,7 +35,7 @@ export class JsonText {
   /** A string of any characters. @param max null: no end */
   string(min: number, max: number | null): string {
     const character = this.#rules.add(`${this.#plain} | ${this.#escape}`)
-    if (!this.#insideToolCall || min > 0 || max !== null)
+    if (!this.insideToolCall || min > 0 || max !== null)
       return this.#rules.add(`"\\"" ${repeat(character, min, max)} "\\""`)
     const behind = `[^"\\\\\\x00-\\x1F</]`
     const angle = this.#rules.add(`"<"+ (${behind} | ${this.#escape})`)
@@ -69,7 +69,7 @@ export class JsonText {
   /** Exactly this value, printed without spaces. */
   value(value: unknown): string {
     const text = JSON.stringify(value)
-    return literal(this.#insideToolCall ? text.replaceAll('</', '<\\/') : text)
+    return literal(this.insideToolCall ? text.replaceAll('</', '<\\/') : text)
   }
 
   object(members: string): string {

@@ -2,6 +2,7 @@ import type { JsonObject } from '../field-reader.ts'
 import { integerMax, integerRange } from './integer-range.ts'
 import { repetitionsMax } from './json-text.ts'
 import { isNumberBound, numberBoundMax, numberRange, type NumberBound } from './number-range.ts'
+import { patternExpression } from './pattern-rule.ts'
 import { countOf, type RuleContext } from './rule-context.ts'
 
 const year = '[1-2] [0-9]{3}'
@@ -23,9 +24,17 @@ const formats: Readonly<Record<string, string>> = {
 }
 
 export function stringRule(schema: JsonObject, context: RuleContext): string {
-  const { format } = schema
+  const { format, pattern } = schema
   const min = countOf(schema, 'minLength', repetitionsMax, context)
   const max = countOf(schema, 'maxLength', repetitionsMax, context)
+  if (pattern !== undefined) {
+    const isAlone = format === undefined && min === null && max === null
+    if (typeof pattern !== 'string' || !isAlone) {
+      context.fail("'pattern' must be a text, and is supported without a length or a format")
+      return '""'
+    }
+    return context.rules.add(`"\\"" ${patternExpression(pattern, context)} "\\""`)
+  }
   if (format === undefined) {
     if (max !== null && max < (min ?? 0)) context.fail("'minLength' is above 'maxLength'")
     return context.json.string(min ?? 0, max)

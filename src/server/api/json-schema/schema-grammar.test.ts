@@ -19,9 +19,21 @@ const object = (properties: object, more: object = {}) => ({ type: 'object', pro
 describe('what a grammar cannot say is refused with the place and the keyword:', () => {
   const cases: readonly [string, unknown, string][] = [
     [
-      'a pattern',
-      object({ a: { type: 'string', pattern: 'x' } }),
-      "properties.a' the keyword 'pattern'",
+      'a pattern that looks ahead',
+      object({ a: { type: 'string', pattern: '^(?=x)' } }),
+      "properties.a' 'pattern' is not supported with groups that look around",
+    ],
+    ['a pattern that looks back', { type: 'string', pattern: '^(?<!x)y' }, 'look around'],
+    ['a pattern that refers back', { type: 'string', pattern: '^(a)\\1$' }, "with '\\1'"],
+    ['a pattern with a border', { type: 'string', pattern: '\\bx' }, "with '\\b'"],
+    ['a pattern with an anchor inside', { type: 'string', pattern: '(^a)' }, "'^' within a group"],
+    ['a pattern that is none', { type: 'string', pattern: '(' }, 'must be a regular expression'],
+    ['nothing again and again', { type: 'string', pattern: '^(a*)*$' }, 'may be empty'],
+    ['many repetitions', { type: 'string', pattern: '^a{2000}$' }, '1000 repetitions'],
+    [
+      'a pattern beside a length',
+      { type: 'string', pattern: '^a', maxLength: 3 },
+      'without a length',
     ],
     ['an unknown format', { type: 'string', format: 'email' }, "'format'"],
     ['multiples', { type: 'integer', multipleOf: 3 }, "'multipleOf'"],
