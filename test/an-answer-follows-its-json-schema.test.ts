@@ -35,27 +35,22 @@ const atom = fc.constantFrom(
   '[^\\W_]',
   '\\u00e9',
 )
-const { sequence } = fc.letrec<{ sequence: string }>(tie => ({
-  sequence: fc
-    .array(
-      fc
-        .tuple(
-          fc.oneof(
-            { weight: 4, arbitrary: atom },
-            {
-              weight: 1,
-              arbitrary: fc
-                .tuple(tie('sequence'), tie('sequence'))
-                .map(([a, b]) => `(?:${a}|${b})`),
-            },
-          ),
-          fc.constantFrom('', '', '', '+', '{2}', '{1,3}', '{1,}?'),
-        )
-        .map(([what, often]) => what + often),
-      { minLength: 1, maxLength: 3 },
-    )
-    .map(parts => parts.join('')),
-}))
+// Groups are not repeated without end: matching such a pattern takes a validator exponential time, and Bun's gives up after
+// a while and says that nothing matched. Grammars do not go back.
+const { sequence } = fc.letrec<{ sequence: string }>(tie => {
+  const group = fc.tuple(tie('sequence'), tie('sequence')).map(([a, b]) => `(?:${a}|${b})`)
+  const repeated = (what: fc.Arbitrary<string>, ...often: string[]) =>
+    fc
+      .tuple(what, fc.constantFrom('', '', '{2}', '{1}?', '{1,3}', '?', ...often))
+      .map(both => both.join(''))
+  const part = fc.oneof(
+    { weight: 4, arbitrary: repeated(atom, '+', '*', '{1,}?') },
+    { weight: 1, arbitrary: repeated(group) },
+  )
+  return {
+    sequence: fc.array(part, { minLength: 1, maxLength: 3 }).map(parts => parts.join('')),
+  }
+})
 const regExp = fc
   .tuple(fc.constantFrom('^', '^', '^', ''), sequence, fc.constantFrom('$', '$', '$', '', '?$'))
   .map(parts => parts.join(''))
@@ -192,9 +187,9 @@ test('whatever the pattern, a text that comes to its end matches it, and ends no
       expectValid(ajv.compile(schema), text)
       if (insideToolCall) expect(text).not.toContain('</')
     }),
-    { numRuns: 200 },
+    { numRuns: 80 },
   )
-  expect(ended).toBeGreaterThan(100)
+  expect(ended).toBeGreaterThan(40)
 }, 60_000)
 
 test('a schema that refers to itself, joins objects and names its parts is followed', async () => {

@@ -117,14 +117,17 @@ class PatternReader {
   }
 
   #quantified(piece: Piece): Piece {
-    const [min, max] = this.#quantity() ?? [1, 1]
-    if (min === 1 && max === 1) return piece
+    const quantity = this.#quantity()
+    if (quantity === null) return piece
+    const [min, max] = quantity
     // Lazy or not, the same texts match.
     this.#take('?')
     if (Math.max(min, max ?? 0) > repetitionsMax)
       return this.#refuse(`more than ${repetitionsMax} repetitions`)
-    if (piece.mayBeEmpty && max !== 0) return this.#refuse('repetitions of what may be empty')
-    return { text: repeat(piece.text, min, max), mayBeEmpty: min === 0 }
+    // llama.cpp would take it for left recursion.
+    if (piece.mayBeEmpty && max === null)
+      return this.#refuse('endless repetitions of what may be empty')
+    return { text: repeat(piece.text, min, max), mayBeEmpty: min === 0 || piece.mayBeEmpty }
   }
 
   /** @returns null when there is no quantifier */
