@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { join } from 'node:path'
-import OpenAI from 'openai'
 import { askStatus, localControlPath } from '../src/agent/local-control.ts'
 import { writeSyntheticGguf } from '../src/models/synthetic-gguf.ts'
 import { Cluster } from './support/cluster.ts'
+import { officialClient } from './support/official-client.ts'
 import { encoder, pooling } from './support/embedding-models.ts'
 import { childrenOf } from './support/process-end.ts'
 import type { Program } from './support/program.ts'
@@ -21,11 +21,7 @@ beforeAll(async () => {
 afterAll(() => cluster.close())
 
 test('kill -9 of the worker in the middle of a request: all vectors come, as if nothing had happened, and count once', async () => {
-  const openai = new OpenAI({
-    apiKey: cluster.adminKey,
-    baseURL: `${cluster.ready.apiUrl}/v1`,
-    maxRetries: 0,
-  })
+  const openai = officialClient(cluster, cluster.adminKey)
   const request = {
     model: 'vectors',
     input: Array.from({ length: 2_000 }, (_, i) => 'a b c '.repeat(1 + (i % 9))),

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import OpenAI from 'openai'
 import { Cluster, demoModel } from './support/cluster.ts'
+import { officialClient } from './support/official-client.ts'
 import { childrenOf } from './support/process-end.ts'
 import type { Program } from './support/program.ts'
 
@@ -22,11 +22,7 @@ test('kill -9 of the worker in mid-answer: the agent says so, the stream goes on
     seed: 11,
     messages: [{ role: 'user' as const, content: 'Tell me a short story.' }],
   }
-  const openai = new OpenAI({
-    apiKey: cluster.adminKey,
-    baseURL: `${cluster.ready.apiUrl}/v1`,
-    maxRetries: 0,
-  })
+  const openai = officialClient(cluster, cluster.adminKey)
   const undisturbed = await openai.chat.completions.create(story)
   const [worker = 0] = childrenOf(agent.pid)
   const said = agent.nextLine(line => line.includes('worker') && line.includes('SIGKILL'))

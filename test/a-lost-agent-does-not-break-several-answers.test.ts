@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import OpenAI from 'openai'
+import type OpenAI from 'openai'
 import { Cluster, demoModel } from './support/cluster.ts'
+import { officialClient } from './support/official-client.ts'
 import { childrenOf } from './support/process-end.ts'
 import type { Program } from './support/program.ts'
 
@@ -15,11 +16,7 @@ beforeAll(async () => {
 afterAll(() => cluster.close())
 
 test('kill -9 of the agent in the middle of three: each goes on, with its tokens’ probabilities', async () => {
-  const openai = new OpenAI({
-    apiKey: cluster.adminKey,
-    baseURL: `${cluster.ready.apiUrl}/v1`,
-    maxRetries: 0,
-  })
+  const openai = officialClient(cluster, cluster.adminKey)
   const request = {
     model: demoModel,
     temperature: 0.9,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import OpenAI from 'openai'
-import { Cluster, demoModel } from './support/cluster.ts'
+import type OpenAI from 'openai'
+import { type Cluster, demoModel } from './support/cluster.ts'
+import { poolWithClient } from './support/official-client.ts'
 
 // The official client against the real thing: server, agent, llama.cpp worker, demo model.
 
@@ -8,14 +9,7 @@ let cluster: Cluster
 let openai: OpenAI
 
 beforeAll(async () => {
-  cluster = await Cluster.start()
-  await cluster.addDemoModel()
-  await cluster.addAgent('laptop')
-  const { key } = await cluster.admin<{ key: string }>('POST', '/admin/keys', {
-    name: 'test',
-    scopes: ['infer', 'models:read'],
-  })
-  openai = new OpenAI({ apiKey: key, baseURL: `${cluster.ready.apiUrl}/v1`, maxRetries: 0 })
+  ;({ cluster, openai } = await poolWithClient())
 }, 60_000)
 afterAll(() => cluster.close())
 

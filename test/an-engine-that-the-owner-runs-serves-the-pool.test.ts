@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import OpenAI from 'openai'
+import type OpenAI from 'openai'
 import { Cluster } from './support/cluster.ts'
+import { officialClient } from './support/official-client.ts'
 import { content, eventStream, FakeOpenAiServer, usage } from './support/fake-openai-server.ts'
 import { Program } from './support/program.ts'
 
@@ -25,7 +26,7 @@ beforeAll(async () => {
     name: 'test',
     scopes: ['infer'],
   })
-  openai = new OpenAI({ apiKey: key, baseURL: `${cluster.ready.apiUrl}/v1`, maxRetries: 0 })
+  openai = officialClient(cluster, key)
 }, 60_000)
 afterAll(async () => {
   await cluster.close()

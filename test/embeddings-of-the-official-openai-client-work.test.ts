@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import OpenAI from 'openai'
 import { writeSyntheticGguf } from '../src/models/synthetic-gguf.ts'
 import { Cluster, demoModel } from './support/cluster.ts'
+import { officialClient } from './support/official-client.ts'
 import { embeddingDimensions, encoder, pooling } from './support/embedding-models.ts'
 
 // The official client against a whole pool of processes, with an encoder and a reranker of random weights.
@@ -22,11 +23,7 @@ beforeAll(async () => {
     await cluster.admin('POST', '/admin/models', { name, source, slots: 2 })
   }
   await cluster.addAgent('laptop')
-  openai = new OpenAI({
-    apiKey: cluster.adminKey,
-    baseURL: `${cluster.ready.apiUrl}/v1`,
-    maxRetries: 0,
-  })
+  openai = officialClient(cluster, cluster.adminKey)
 }, 60_000)
 afterAll(() => cluster.close())
 

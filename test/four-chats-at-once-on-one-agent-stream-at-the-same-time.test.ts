@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import OpenAI from 'openai'
 import { Cluster, demoModel } from './support/cluster.ts'
+import { officialClient } from './support/official-client.ts'
 
 let cluster: Cluster
 
@@ -28,11 +28,7 @@ const chats = [
 
 /** Asks all four at once. @returns the answers, and which chat each arriving piece belonged to, in order */
 async function askAllAtOnce() {
-  const openai = new OpenAI({
-    apiKey: cluster.adminKey,
-    baseURL: `${cluster.ready.apiUrl}/v1`,
-    maxRetries: 0,
-  })
+  const openai = officialClient(cluster, cluster.adminKey)
   const arrivals: number[] = []
   const answers = await Promise.all(
     chats.map(async ({ ask }, index) => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import OpenAI from 'openai'
-import { Cluster, demoModel } from './support/cluster.ts'
+import { type Cluster, demoModel } from './support/cluster.ts'
+import { officialClient, poolWithClient } from './support/official-client.ts'
 
 // The official client against the real thing: server, agent, llama.cpp worker, demo model.
 
@@ -8,19 +9,9 @@ let cluster: Cluster
 let openai: OpenAI
 
 beforeAll(async () => {
-  cluster = await Cluster.start()
-  await cluster.addDemoModel()
-  await cluster.addAgent('laptop')
-  const { key } = await cluster.admin<{ key: string }>('POST', '/admin/keys', {
-    name: 'test',
-    scopes: ['infer', 'models:read'],
-  })
-  openai = client(key)
+  ;({ cluster, openai } = await poolWithClient())
 }, 60_000)
 afterAll(() => cluster.close())
-
-const client = (apiKey: string) =>
-  new OpenAI({ apiKey, baseURL: `${cluster.ready.apiUrl}/v1`, maxRetries: 0 })
 
 const question = {
   model: demoModel,
@@ -91,7 +82,9 @@ test('a bad key, an unknown model and a bad request are its own error classes', 
       () => 'no error',
       (error: unknown) => error,
     )
-  const wrongKey = await failure(client('gpk_wrong').chat.completions.create(question))
+  const wrongKey = await failure(
+    officialClient(cluster, 'gpk_wrong').chat.completions.create(question),
+  )
   expect(wrongKey).toBeInstanceOf(OpenAI.AuthenticationError)
   expect(wrongKey).toMatchObject({ status: 401, code: 'invalid_api_key' })
 

@@ -9,16 +9,16 @@ import type {
   InferenceRequest,
 } from '../../src/server/inference.ts'
 
-/** One request that reached the pool, with the test in the pool's place. */
-export class Submission {
-  readonly request: InferenceRequest
-  readonly #onEvent: (event: InferenceEvent) => void
+/** What reached the pool, with the test in the pool's place. */
+class Submitted<Request, Event> {
+  readonly request: Request
+  protected readonly onEvent: (event: Event) => void
   readonly #cancelled = Promise.withResolvers<void>()
   cancels = 0
 
-  constructor(request: InferenceRequest, onEvent: (event: InferenceEvent) => void) {
+  constructor(request: Request, onEvent: (event: Event) => void) {
     this.request = request
-    this.#onEvent = onEvent
+    this.onEvent = onEvent
   }
 
   /** Resolves at the first cancel. */
@@ -30,48 +30,31 @@ export class Submission {
     this.cancels++
     this.#cancelled.resolve()
   }
+}
 
+/** A chat that reached the pool. */
+export class Submission extends Submitted<InferenceRequest, InferenceEvent> {
   say(text: string, kind: SegmentKind = 'answer'): void {
-    this.#onEvent({ type: 'segments', segments: [{ kind, text }] })
+    this.onEvent({ type: 'segments', segments: [{ kind, text }] })
   }
 
   emit(event: InferenceEvent): void {
-    this.#onEvent(event)
+    this.onEvent(event)
   }
 
   finish(reason: FinishReason = 'stop', completionTokens = 2): void {
-    this.#onEvent({ type: 'finished', reason, usage: { promptTokens: 7, completionTokens } })
+    this.onEvent({ type: 'finished', reason, usage: { promptTokens: 7, completionTokens } })
   }
 
   fail(error: Failure): void {
-    this.#onEvent({ type: 'failed', error, usage: { promptTokens: 7, completionTokens: 0 } })
+    this.onEvent({ type: 'failed', error, usage: { promptTokens: 7, completionTokens: 0 } })
   }
 }
 
 /** One request for vectors that reached the pool. */
-export class EmbedSubmission {
-  readonly request: EmbedRequest
-  readonly #onEvent: (event: EmbedEvent) => void
-  readonly #cancelled = Promise.withResolvers<void>()
-  cancels = 0
-
-  constructor(request: EmbedRequest, onEvent: (event: EmbedEvent) => void) {
-    this.request = request
-    this.#onEvent = onEvent
-  }
-
-  /** Resolves at the first cancel. */
-  get cancelled(): Promise<void> {
-    return this.#cancelled.promise
-  }
-
-  readonly cancel = (): void => {
-    this.cancels++
-    this.#cancelled.resolve()
-  }
-
+export class EmbedSubmission extends Submitted<EmbedRequest, EmbedEvent> {
   finish(vectors: readonly (readonly number[])[]): void {
-    this.#onEvent({
+    this.onEvent({
       type: 'finished',
       vectors: vectors.map(values => Float32Array.from(values)),
       usage: { promptTokens: 7, completionTokens: 0 },
@@ -79,7 +62,7 @@ export class EmbedSubmission {
   }
 
   fail(error: Failure): void {
-    this.#onEvent({ type: 'failed', error, usage: { promptTokens: 0, completionTokens: 0 } })
+    this.onEvent({ type: 'failed', error, usage: { promptTokens: 0, completionTokens: 0 } })
   }
 }
 

@@ -1,6 +1,6 @@
 import { t } from 'elysia'
 import { choicesMax } from './choice-requests.ts'
-import { describeRoute, integer } from './describe-route.ts'
+import { describeRoute, integer, poolErrors } from './describe-route.ts'
 
 const Message = t.Object({
   role: t.String({ description: 'system, developer, user, assistant or tool' }),
@@ -247,11 +247,7 @@ export const chatDescription = describeRoute({
     { code: 'invalid_request', message: "Invalid 'n': expected a value from 1 to 8." },
     { code: 'unsupported', message: "'modalities' other than text are not supported." },
     { code: 'prompt_too_long', message: 'The prompt has 9000 tokens; the context holds 8192.' },
-    { code: 'model_not_found', message: 'There is no model of this name.' },
-    { code: 'payload_too_large', message: 'The body of the request is over the limit.' },
-    { code: 'queue_full', message: 'Too many requests wait already. See Retry-After.' },
-    { code: 'no_capable_agent', message: 'No connected agent can hold this model.' },
     { code: 'agent_lost', message: 'The machine that ran this request was lost.' },
-    { code: 'timeout', message: 'No machine answered in time.' },
+    ...poolErrors,
   ],
 })

@@ -27,6 +27,16 @@ export type RouteDescription = {
   readonly errors: readonly { readonly code: ErrorCode; readonly message: string }[]
 }
 
+/** What every route that needs the pool can answer. */
+export const poolErrors: RouteDescription['errors'] = [
+  { code: 'model_not_found', message: 'There is no model of this name.' },
+  { code: 'payload_too_large', message: 'The body of the request is over the limit.' },
+  { code: 'queue_full', message: 'Too many requests wait already. See Retry-After.' },
+  { code: 'no_capable_agent', message: 'No connected agent can hold this model.' },
+  { code: 'worker_died', message: 'The process that ran this request died. Try again.' },
+  { code: 'timeout', message: 'No machine answered in time.' },
+]
+
 const errorSchema = t.Object({
   error: t.Object({
     message: t.String({ description: 'For people' }),

@@ -1,6 +1,6 @@
 import { t } from 'elysia'
 import { limits } from '../../protocol/limits.ts'
-import { describeRoute, integer } from './describe-route.ts'
+import { describeRoute, integer, poolErrors } from './describe-route.ts'
 
 const Tokens = t.Array(integer({ minimum: 0 }), { maxItems: limits.inputTokensMax })
 
@@ -82,11 +82,6 @@ export const embeddingsDescription = describeRoute({
       code: 'unsupported',
       message: "The model 'llama' cannot do this; it answers chats: POST /v1/chat/completions.",
     },
-    { code: 'model_not_found', message: 'There is no model of this name.' },
-    { code: 'payload_too_large', message: 'The body of the request is over the limit.' },
-    { code: 'queue_full', message: 'Too many requests wait already. See Retry-After.' },
-    { code: 'no_capable_agent', message: 'No connected agent can hold this model.' },
-    { code: 'worker_died', message: 'The process that ran this request died. Try again.' },
-    { code: 'timeout', message: 'No machine answered in time.' },
+    ...poolErrors,
   ],
 })

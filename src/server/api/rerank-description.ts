@@ -1,6 +1,6 @@
 import { t } from 'elysia'
 import { limits } from '../../protocol/limits.ts'
-import { describeRoute, integer } from './describe-route.ts'
+import { describeRoute, integer, poolErrors } from './describe-route.ts'
 
 const Request = t.Object({
   model: t.String({ description: 'A reranker that GET /v1/models lists' }),
@@ -65,11 +65,6 @@ export const rerankDescription = describeRoute({
       code: 'unsupported',
       message: "The model 'nomic' cannot do this; it makes embeddings: POST /v1/embeddings.",
     },
-    { code: 'model_not_found', message: 'There is no model of this name.' },
-    { code: 'payload_too_large', message: 'The body of the request is over the limit.' },
-    { code: 'queue_full', message: 'Too many requests wait already. See Retry-After.' },
-    { code: 'no_capable_agent', message: 'No connected agent can hold this model.' },
-    { code: 'worker_died', message: 'The process that ran this request died. Try again.' },
-    { code: 'timeout', message: 'No machine answered in time.' },
+    ...poolErrors,
   ],
 })
