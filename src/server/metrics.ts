@@ -32,8 +32,9 @@ export class Metrics {
     registers: [this.#registry],
   })
 
-  constructor(counts: PoolAdmin['counts']) {
-    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision })
+  /** @param ofProcess what the process takes is shown too, which sets timers of its own */
+  constructor(counts: PoolAdmin['counts'], ofProcess = true) {
+    if (ofProcess) collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision })
     this.#addPoolGauges(counts)
   }
 

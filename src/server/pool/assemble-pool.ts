@@ -9,6 +9,7 @@ import { ConnectedAgents } from './connected-agents.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { HealthWatch } from './health-watch.ts'
 import { createPoolAdmin } from './pool-admin-service.ts'
+import { systemRandom, type PoolRandom } from './pool-random.ts'
 import { RegistryWriter } from './registry-writer.ts'
 import { Settlement } from './settlement.ts'
 
@@ -19,10 +20,21 @@ export type PoolDeps = {
   readonly log: Log
   readonly store: Store
   readonly createJoinLink: PoolAdmin['createJoinLink']
+  /** Absent: nobody can foretell it. */
+  readonly random?: PoolRandom
+  /** Absent: with what the process itself takes. */
+  readonly createMetrics?: (counts: PoolAdmin['counts']) => Metrics
 }
 
 /** Wires the parts of the pool that live in memory, and reads the catalogue. */
-export async function assemblePool({ clock, log, store, createJoinLink }: PoolDeps) {
+export async function assemblePool({
+  clock,
+  log,
+  store,
+  createJoinLink,
+  random = systemRandom,
+  createMetrics = counts => new Metrics(counts),
+}: PoolDeps) {
   const registry = new RegistryWriter(store, error =>
     log.error('the registry could not be written', errorFields(error)),
   )
@@ -50,7 +62,14 @@ export async function assemblePool({ clock, log, store, createJoinLink }: PoolDe
     onEnded: record => recordRequestEnd({ log, metrics }, record),
     onError: error => log.error('usage could not be stored', errorFields(error)),
   })
-  const dispatcher: Dispatcher = new Dispatcher({ clock, catalogue, settlement, agents, health })
+  const dispatcher: Dispatcher = new Dispatcher({
+    clock,
+    catalogue,
+    settlement,
+    agents,
+    health,
+    random,
+  })
   const poolAdmin = createPoolAdmin({
     clock,
     store,
@@ -59,9 +78,10 @@ export async function assemblePool({ clock, log, store, createJoinLink }: PoolDe
     agents,
     health,
     catalogue,
+    random,
     createJoinLink,
   })
-  const metrics: Metrics = new Metrics(() => poolAdmin.counts())
+  const metrics = createMetrics(() => poolAdmin.counts())
   await forgetFormerConnections(store)
   await poolAdmin.catalogueChanged()
   return { registry, agents, health, catalogue, settlement, dispatcher, poolAdmin, metrics }

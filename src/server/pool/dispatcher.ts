@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import { knownFailure, type ErrorCode, type Failure } from '../../protocol/errors.ts'
-import { newInstanceId, type AgentId, type InstanceId, type JobId } from '../../protocol/ids.ts'
+import type { AgentId, InstanceId, JobId } from '../../protocol/ids.ts'
 import type { Hello } from '../../protocol/agent-message.ts'
 import type { SchedulerCommand } from '../../scheduler/command.ts'
 import type { SchedulerEvent } from '../../scheduler/event.ts'
@@ -22,6 +22,7 @@ import type { Catalogue } from './catalogue.ts'
 import { chatDeparture, embedDeparture, type Departure, type Flight } from './flight.ts'
 import type { HealthWatch } from './health-watch.ts'
 import { chatRefusal, embedRefusal } from './model-refusal.ts'
+import type { PoolRandom } from './pool-random.ts'
 import type { Settlement } from './settlement.ts'
 
 export type DispatcherDeps = {
@@ -30,6 +31,7 @@ export type DispatcherDeps = {
   readonly settlement: Settlement
   readonly agents: ConnectedAgents
   readonly health: HealthWatch
+  readonly random: PoolRandom
 }
 
 /**
@@ -44,13 +46,13 @@ export class Dispatcher implements Inference {
   readonly #pending: SchedulerEvent[] = []
   #draining = false
   #closing = false
-  /** Begins anywhere: an agent may still hold streams of the process before this one. */
-  #lastStream = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
+  #lastStream: number
   #bytesInFlight = 0
   #tokensRelayed = 0
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps
+    this.#lastStream = deps.random.firstStream()
   }
 
   get requestsRunning(): number {
@@ -94,7 +96,8 @@ export class Dispatcher implements Inference {
     this.#bytesInFlight += flight.keptBytes
     this.#flights.set(jobId, flight)
     this.#byStream.set(flight.stream, flight)
-    this.schedule({ type: 'request', jobId, model, needs, spareInstanceId: newInstanceId() })
+    const spareInstanceId = this.#deps.random.instanceId()
+    this.schedule({ type: 'request', jobId, model, needs, spareInstanceId })
     return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
   }
 
@@ -302,7 +305,7 @@ export class Dispatcher implements Inference {
         this.schedule({
           type: 'retry',
           jobId: request.jobId,
-          spareInstanceId: newInstanceId(),
+          spareInstanceId: this.#deps.random.instanceId(),
           formerAgent: interruptions.has(command.error.code) ? 'avoid' : 'ban',
         })
         return

@@ -1,6 +1,6 @@
 import type { Heartbeat } from '../../protocol/agent-message.ts'
 import type { Failure } from '../../protocol/errors.ts'
-import { newInstanceId, type AgentId } from '../../protocol/ids.ts'
+import type { AgentId } from '../../protocol/ids.ts'
 import type { Agent } from '../../scheduler/fleet.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../pool-admin.ts'
 import type { AdminState, AgentRecord, Store } from '../store/store.ts'
@@ -9,6 +9,7 @@ import type { Catalogue } from './catalogue.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { HealthWatch } from './health-watch.ts'
+import type { PoolRandom } from './pool-random.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 import type { Clock } from '../../clock.ts'
 
@@ -20,6 +21,7 @@ export type PoolAdminDeps = {
   readonly agents: ConnectedAgents
   readonly health: HealthWatch
   readonly catalogue: Catalogue
+  readonly random: PoolRandom
   readonly createJoinLink: PoolAdmin['createJoinLink']
 }
 
@@ -109,7 +111,7 @@ async function loadModel(
   const { dispatcher, catalogue } = deps
   if (!catalogue.has(name))
     return { code: 'model_not_found', message: `the catalogue has no model ${name}` }
-  const spareInstanceIds = deps.agents.ids().map(newInstanceId)
+  const spareInstanceIds = deps.agents.ids().map(deps.random.instanceId)
   dispatcher.schedule({ type: 'load_model', model: name, agentId, spareInstanceIds })
   const agents = holders(deps, name, agentId)
   if (agents > 0) return { agents }
