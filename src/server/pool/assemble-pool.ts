@@ -60,6 +60,8 @@ export async function assemblePool({
       dispatcher.schedule({ type: 'reliability', agentId, reliability }),
     onOutcome: (agentId, ok) => health.outcome(agentId, ok, clock.now()),
     onEnded: record => recordRequestEnd({ log, metrics }, record),
+    onAttemptLost: ({ tokens, ...lost }) =>
+      log.info('attempt lost', { ...lost, completionTokens: tokens }),
     onError: error => log.error('usage could not be stored', errorFields(error)),
   })
   const dispatcher: Dispatcher = new Dispatcher({

@@ -301,7 +301,7 @@ export class Dispatcher implements Inference {
         agents.send(command.agentId, { type: 'cancel', stream, attempt: command.attempt })
         return
       case 'retry':
-        settlement.attemptFailed(request.jobId, command.agentId, command.error)
+        settlement.attemptLost(request.jobId, command, flight.relay.record)
         this.schedule({
           type: 'retry',
           jobId: request.jobId,

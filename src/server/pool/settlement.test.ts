@@ -8,7 +8,7 @@ import { newAgentId, newJobId, type AgentId } from '../../protocol/ids.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { RequestRecord, Store } from '../store/store.ts'
 import { RegistryWriter } from './registry-writer.ts'
-import { Settlement } from './settlement.ts'
+import { Settlement, type LostAttempt } from './settlement.ts'
 
 let database: TestStore
 beforeAll(async () => {
@@ -33,6 +33,7 @@ const usage = { promptTokens: 5, completionTokens: 7 }
 function setUp(store: Store = database.store) {
   const errors: unknown[] = []
   const ended: RequestRecord[] = []
+  const lost: LostAttempt[] = []
   const reliabilities = new Map<AgentId, number>()
   const outcomes: [AgentId, boolean][] = []
   const registry = new RegistryWriter(store, error => errors.push(error))
@@ -44,9 +45,10 @@ function setUp(store: Store = database.store) {
     setReliability: (id, value) => reliabilities.set(id, value),
     onOutcome: (...outcome) => void outcomes.push(outcome),
     onEnded: record => ended.push(record),
+    onAttemptLost: attempt => lost.push(attempt),
     onError: error => errors.push(error),
   })
-  return { errors, ended, reliabilities, outcomes, registry, settlement }
+  return { errors, ended, lost, reliabilities, outcomes, registry, settlement }
 }
 
 const request = (): InferenceRequest => ({
@@ -113,6 +115,19 @@ test('reliability is earned by completed requests, lost by the own failures, and
     'failed_request',
     'worker_died',
   ])
+})
+
+test('a lost attempt is told with the tokens that the next one goes on from, and counts against its agent', async () => {
+  const { settlement, lost, registry } = setUp()
+  const { id: agentId } = await enrolled(database.store)
+  const { jobId } = request()
+  const error = { code: 'agent_lost', message: 'gone' } as const
+  const record = { attempts: 1, tokens: 17, firstTokenAt: 1_500, agentId }
+  settlement.attemptLost(jobId, { type: 'retry', error, agentId }, record)
+  expect(lost).toEqual([{ jobId, agentId, attempts: 1, tokens: 17, errorCode: 'agent_lost' }])
+  await registry.flush()
+  const [event] = await database.store.listHistory(agentId, 10)
+  expect(event).toMatchObject({ type: 'failed_request', metadata: { code: 'agent_lost' } })
 })
 
 describe('the outcome of an inference', () => {

@@ -1,20 +1,22 @@
 import type { Clock, Instant } from '../../clock.ts'
-import { isWorkerEnd, type Failure } from '../../protocol/errors.ts'
+import { isWorkerEnd, type ErrorCode, type Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { JobId } from '../../protocol/ids.ts'
 import { isOwnFault, reliabilityAfter } from '../../scheduler/reliability.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
-import type { RelayCommand } from '../relay/relay-stream.ts'
+import type { RelayCommand, RelayRecord } from '../relay/relay-stream.ts'
 import { elapsed } from '../timers.ts'
 import type { RequestRecord, Store } from '../store/store.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 type Ending = Extract<RelayCommand, { type: 'finish' | 'fail' | 'abandon' }>
 type Settled = Omit<InferenceRequest, 'chat'>
-type Served = {
-  readonly attempts: number
-  readonly firstTokenAt: Instant | null
-  readonly agentId: AgentId | null
+type Served = Omit<RelayRecord, 'tokens'>
+
+export type LostAttempt = Pick<RelayRecord, 'attempts' | 'tokens'> & {
+  readonly jobId: JobId
+  readonly agentId: AgentId
+  readonly errorCode: ErrorCode
 }
 
 export type SettlementDeps = {
@@ -28,6 +30,8 @@ export type SettlementDeps = {
   readonly onOutcome: (agentId: AgentId, ok: boolean) => void
   /** One line and the counters for every request that has ended. */
   readonly onEnded: (request: RequestRecord) => void
+  /** An attempt ended and another agent is looked for, who goes on behind the tokens accepted so far. */
+  readonly onAttemptLost: (lost: LostAttempt) => void
   readonly onError: (error: unknown) => void
 }
 
@@ -81,6 +85,16 @@ export class Settlement {
   #store(record: RequestRecord): Promise<void> {
     if (record.errorCode === 'model_not_found') return Promise.resolve()
     return this.#deps.store.settleRequest(record)
+  }
+
+  /** An attempt failed and the request goes on elsewhere. @param record as it is before the next attempt */
+  attemptLost(
+    jobId: JobId,
+    { agentId, error }: Extract<RelayCommand, { type: 'retry' }>,
+    { attempts, tokens }: RelayRecord,
+  ): void {
+    this.#deps.onAttemptLost({ jobId, agentId, attempts, tokens, errorCode: error.code })
+    this.attemptFailed(jobId, agentId, error)
   }
 
   /** Puts an attempt's failure on the agent's record. */

@@ -5,7 +5,13 @@ import type { AgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import { valueBytes, type VectorFrame } from '../../protocol/vector-frame.ts'
 import type { TokenUsage } from '../inference.ts'
-import { attemptsMax, workerDeathsMax, type RelayCommand, type RelayEvent } from './relay-stream.ts'
+import {
+  attemptsMax,
+  workerDeathsMax,
+  type RelayCommand,
+  type RelayEvent,
+  type RelayRecord,
+} from './relay-stream.ts'
 
 type State =
   | { readonly name: 'placing' }
@@ -47,10 +53,11 @@ export class EmbedRelay {
     return this.#vectors
   }
 
-  /** For the request's record, like RelayStream's. */
-  get record(): { attempts: number; firstTokenAt: Instant | null; agentId: AgentId | null } {
+  get record(): RelayRecord {
     return {
       attempts: this.#attempt + 1,
+      // An answer's tokens; vectors are made anew by the next agent.
+      tokens: 0,
       firstTokenAt: this.#firstVectorAt,
       agentId: this.#agentId,
     }

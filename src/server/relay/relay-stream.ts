@@ -89,6 +89,17 @@ type State =
     }
   | { readonly name: 'ended' }
 
+/** For the request's record. */
+export type RelayRecord = {
+  /** Attempts made. */
+  readonly attempts: number
+  /** Tokens accepted so far, whoever made them. */
+  readonly tokens: number
+  readonly firstTokenAt: Instant | null
+  /** Who served it last. */
+  readonly agentId: AgentId | null
+}
+
 /** What the model's engines tell of their tokens. `unknown`: text alone, so an answer cannot be continued elsewhere. */
 export type TokenIds = 'known' | 'unknown'
 
@@ -135,10 +146,10 @@ export class RelayStream {
     return this.#state.name === 'ended'
   }
 
-  /** For the request's record: attempts made, when the first token came, who served it last. */
-  get record(): { attempts: number; firstTokenAt: Instant | null; agentId: AgentId | null } {
+  get record(): RelayRecord {
     return {
       attempts: this.#attempt + 1,
+      tokens: this.#tokens,
       firstTokenAt: this.#firstTokenAt,
       agentId: this.#agentId,
     }
