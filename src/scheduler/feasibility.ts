@@ -3,15 +3,11 @@ import { isOffered } from '../models/external-model.ts'
 import type { ModelKind } from '../models/model-kind.ts'
 import type { ProtocolFeature } from '../protocol/version.ts'
 import type { ModelFacts, Obstacle } from './event.ts'
-import { isStranded, type Agent, type Fleet } from './fleet.ts'
-
-/** An agent whose connection broke is mostly back within seconds; requests wait that long before they are refused. */
-const returnGraceMs = 10_000
+import { instanceOf, isStranded, returnGraceMs, type Agent } from './agent.ts'
 
 type Question = {
   readonly agent: Agent
   readonly model: ModelFacts
-  readonly fleet: Fleet
   readonly now: Instant
   /** Features that the job needs. */
   readonly needs: readonly ProtocolFeature[]
@@ -37,15 +33,15 @@ const predicates: readonly Predicate[] = [
  * the latter is worth waiting for.
  */
 export function obstacle(
-  fleet: Fleet,
   agent: Agent,
   model: ModelFacts,
   now: Instant,
   needs: readonly ProtocolFeature[] = [],
 ): Obstacle | null {
+  const question = { agent, model, now, needs }
   let passing: Obstacle | null = null
   for (const predicate of predicates) {
-    const found = predicate({ agent, model, fleet, now, needs })
+    const found = predicate(question)
     if (found?.passing === false) return found
     passing ??= found
   }
@@ -106,6 +102,9 @@ const optionsBeyondBase: Readonly<Partial<Record<ProtocolFeature, string>>> = {
   grammar: 'cannot hold an answer to a form; its version is older',
 }
 
+export const knowsAll = (agent: Agent, needs: readonly ProtocolFeature[]): boolean =>
+  needs.every(feature => agent.features.includes(feature))
+
 /** An older agent would ignore the options and answer as if nobody had asked for them. */
 function knowsItsOptions({ agent, needs }: Question): Obstacle | null {
   const missing = needs.find(feature => !agent.features.includes(feature))
@@ -117,9 +116,9 @@ function knowsItsOptions({ agent, needs }: Question): Obstacle | null {
  * An agent that holds the model has proved that it fits; else the figures of its inventory decide. What was loaded on a
  * GPU stays there, and a GPU that may not serve any more gets no new work for it.
  */
-function canHold({ agent, model, fleet }: Question): Obstacle | null {
+function canHold({ agent, model }: Question): Obstacle | null {
   if (model.external !== undefined) return null
-  const instance = fleet.instanceOf(agent, model)
+  const instance = instanceOf(agent, model)
   if (instance === undefined) {
     const { kind, reason } = agent.capacity.fit(model)
     return kind === 'none' ? lasting(reason) : null

@@ -1,87 +1,78 @@
 import type { Instant } from '../clock.ts'
 import { externalModelSha256, type ExternalModel } from '../models/external-model.ts'
-import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
+import { returnGraceMs, type Agent, type Instance } from './agent.ts'
 import { Capacity } from './capacity.ts'
 import type { AgentFacts, AgentHealth, InstanceReport, ModelFacts } from './event.ts'
-import { standingOf, type AgentStanding } from './liveness.ts'
-
-/** One model on one agent, and who is using it. */
-export type Instance = {
-  readonly id: InstanceId
-  readonly modelSha256: string
-  /** Tokens a slot was asked to hold, or holds as far as the agent says; two names of one file may want different ones. */
-  readonly contextTokens: number
-  /** None of the pool's is on a GPU, because the GPUs may not serve; false also when that is not known. */
-  readonly withoutGpu: boolean
-  status: InstanceState
-  /** Slots, from the catalogue until the agent has said what it really has. */
-  slots: number
-  /** It was told to unload and gets nothing new. */
-  leaving: boolean
-  readonly leases: Set<JobId>
-}
-
-/** A model that an agent could not load, and when it may be asked again. */
-export type FailedLoad = {
-  readonly error: string
-  readonly until: Instant
-  readonly delayMs: number
-}
-
-/** What is believed about one agent. Only the fleet and the scheduler change it. */
-export type Agent = {
-  readonly id: AgentId
-  inventory: Inventory
-  /** What it can hold, by the inventory and `health`. */
-  capacity: Capacity
-  health: AgentHealth
-  /** What its owner's engines serve. */
-  externalModels: readonly ExternalModel[]
-  /** What it can do beyond the protocol's base set. */
-  readonly features: readonly string[]
-  adminState: AgentFacts['adminState']
-  /** The owner drains it, whatever the operator says. */
-  draining: boolean
-  reliability: number
-  latencyMs: number | null
-  connected: boolean
-  /** When the connection ended; meaningless while connected. */
-  disconnectedAt: Instant
-  lastHeartbeatAt: Instant
-  pingLate: boolean
-  /** The standing that was last announced. */
-  standing: AgentStanding
-  readonly instances: Map<InstanceId, Instance>
-  /** By the model's sha256; forgotten when the model is ready or the agent connects anew. */
-  readonly failedLoads: Map<string, FailedLoad>
-  /** Sum of the leases of all instances. */
-  leaseCount: number
-}
+import { FleetNews } from './fleet-news.ts'
+import { HolderIndex } from './holders.ts'
+import { standingOf } from './liveness.ts'
 
 /** Nothing is known against it. */
 const healthy: AgentHealth = { stopped: null, slowed: false, unfitGpus: {} }
-
-/** The instance is, or may be, on a GPU that may not serve any more. */
-export const isStranded = (agent: Agent, instance: Instance): boolean =>
-  agent.capacity.mustNotUseGpu && !instance.withoutGpu
 
 /** A model that does not load is asked for again after half a minute, then after twice as long, up to a quarter hour. */
 const failedLoadDelayMinMs = 30_000
 const failedLoadDelayMaxMs = 900_000
 
 /**
- * All agents, with an index by model so that a decision looks only at the agents that hold it.
+ * All agents, with an index by model so that a decision looks only at a few that hold it. Every method keeps the index; who
+ * changes an agent's fields says so by `changed` or `rated`.
  */
 export class Fleet {
   readonly agents = new Map<AgentId, Agent>()
-  readonly #holders = new Map<string, Set<Agent>>()
+  readonly index = new HolderIndex()
+  readonly news = new FleetNews()
+  /** When time alone changes what an agent can do; one entry an agent at most. */
+  readonly #alarms = new Map<Agent, Instant>()
+  #nextAlarm: Instant = Infinity
+  #version = 0
+
+  /** Another one after everything but leases, reliability and latency: what was found out before may be wrong. */
+  get version(): number {
+    return this.#version
+  }
+
+  setCatalogue(models: readonly ModelFacts[], now: Instant): void {
+    this.index.setCatalogue(models)
+    for (const agent of this.agents.values()) this.changed(agent, now)
+  }
+
+  /** What a placement goes by has changed, other than `rated`. */
+  changed(agent: Agent, now: Instant): void {
+    this.#version++
+    this.#alarms.delete(agent)
+    if (this.agents.get(agent.id) !== agent) {
+      this.index.leave(agent)
+      return
+    }
+    this.index.enter(agent, now)
+    this.news.add(agent)
+    const alarm = nextAlarmOf(agent, now)
+    if (alarm === Infinity) return
+    this.#alarms.set(agent, alarm)
+    this.#nextAlarm = Math.min(this.#nextAlarm, alarm)
+  }
+
+  /** Its reliability or latency has changed: the order, not who can. */
+  rated(agent: Agent): void {
+    for (const { candidate, holders } of this.index.placesOf(agent)) holders.rated(candidate)
+  }
+
+  /** What changes by nothing but time: a model may be asked for again, an agent will not be back. */
+  wake(now: Instant): void {
+    if (now < this.#nextAlarm) return
+    const due = [...this.#alarms].filter(([, at]) => at <= now)
+    for (const [agent] of due) this.changed(agent, now)
+    this.#nextAlarm = Math.min(...this.#alarms.values())
+  }
 
   /** Takes a (re)connected agent in; what it reports replaces what was believed, leases included. */
   up(facts: AgentFacts, now: Instant): Agent {
-    this.#forgetInstances(this.agents.get(facts.agentId))
+    const former = this.agents.get(facts.agentId)
+    if (former !== undefined) this.remove(former, now)
     const health = facts.health ?? healthy
     const agent: Agent = {
       id: facts.agentId,
@@ -105,6 +96,7 @@ export class Fleet {
     }
     this.agents.set(agent.id, agent)
     for (const report of facts.instances) this.report(agent, report, now)
+    this.changed(agent, now)
     return agent
   }
 
@@ -126,27 +118,36 @@ export class Fleet {
   report(agent: Agent, { instanceId, modelSha256, status }: InstanceReport, now: Instant): void {
     const known = agent.instances.get(instanceId)
     if (status.state === 'unloaded' || status.state === 'failed') {
-      if (known !== undefined) this.#forget(agent, known)
+      if (known !== undefined) forget(agent, known)
       if (status.state === 'failed') noteFailedLoad(agent, modelSha256, status.error.message, now)
-      return
+    } else if (known !== undefined || agent.instances.size < limits.instancesPerAgentMax) {
+      // An instance from before a reconnect: until it says otherwise it has one slot and holds whatever is asked.
+      const contextTokens = status.state === 'ready' ? status.contextTokens : Infinity
+      const what = { id: instanceId, modelSha256, contextTokens, slots: 1, withoutGpu: false }
+      const instance = known ?? add(agent, what)
+      instance.status = status
+      if (status.state === 'ready') {
+        instance.slots = status.slots
+        agent.failedLoads.delete(modelSha256)
+      }
     }
-    if (known === undefined && agent.instances.size >= limits.instancesPerAgentMax) return
-    // An instance from before a reconnect: until it says otherwise it has one slot and holds whatever is asked.
-    const contextTokens = status.state === 'ready' ? status.contextTokens : Infinity
-    const what = { id: instanceId, modelSha256, contextTokens, slots: 1, withoutGpu: false }
-    const instance = known ?? this.#add(agent, what)
-    instance.status = status
-    if (status.state !== 'ready') return
-    instance.slots = status.slots
-    agent.failedLoads.delete(modelSha256)
+    this.changed(agent, now)
   }
 
   /** The agent is about to be told to load the model. */
-  load(agent: Agent, id: InstanceId, model: ModelFacts): Instance {
+  load(agent: Agent, id: InstanceId, model: ModelFacts, now: Instant): Instance {
     const { sha256: modelSha256, contextTokens, slots } = model
     // An owner's engine uses what its owner lets it use.
     const withoutGpu = model.external !== undefined || agent.capacity.mustNotUseGpu
-    return this.#add(agent, { id, modelSha256, contextTokens, slots, withoutGpu })
+    const instance = add(agent, { id, modelSha256, contextTokens, slots, withoutGpu })
+    this.changed(agent, now)
+    return instance
+  }
+
+  /** It is about to be told to unload the instance. */
+  leave(agent: Agent, instance: Instance, now: Instant): void {
+    instance.leaving = true
+    this.changed(agent, now)
   }
 
   /** Health changes a few times a day, so judging the machine anew is nothing. */
@@ -155,77 +156,73 @@ export class Fleet {
     agent.capacity = new Capacity(agent.inventory, health.unfitGpus)
   }
 
-  #add(
-    agent: Agent,
-    what: Pick<Instance, 'id' | 'modelSha256' | 'contextTokens' | 'slots' | 'withoutGpu'>,
-  ): Instance {
-    const instance: Instance = {
-      ...what,
-      status: { state: 'loading', progress: null },
-      leaving: false,
-      leases: new Set(),
-    }
-    agent.instances.set(instance.id, instance)
-    const holders = this.#holders.get(instance.modelSha256)
-    if (holders === undefined) this.#holders.set(instance.modelSha256, new Set([agent]))
-    else holders.add(agent)
-    return instance
-  }
-
-  /** Agents that hold the model or are loading it. */
-  holders(modelSha256: string): Iterable<Agent> {
-    return this.#holders.get(modelSha256) ?? []
-  }
-
-  /** The agent's instance that can serve the model: the same weights, and room for the context that the name promises. */
-  instanceOf(agent: Agent, model: ModelFacts): Instance | undefined {
-    for (const instance of agent.instances.values())
-      if (
-        instance.modelSha256 === model.sha256 &&
-        instance.contextTokens >= model.contextTokens &&
-        !instance.leaving
-      )
-        return instance
-    return undefined
-  }
-
   lease(agent: Agent, instance: Instance, jobId: JobId): void {
     instance.leases.add(jobId)
     agent.leaseCount++
+    this.#weigh(agent, instance)
   }
 
   release(agentId: AgentId, instanceId: InstanceId, jobId: JobId): void {
     const agent = this.agents.get(agentId)
-    if (agent?.instances.get(instanceId)?.leases.delete(jobId) === true) agent.leaseCount--
+    const instance = agent?.instances.get(instanceId)
+    if (agent === undefined || instance?.leases.delete(jobId) !== true) return
+    agent.leaseCount--
+    this.#weigh(agent, instance)
+    if (agent.leaseCount === 0) this.news.add(agent)
+  }
+
+  /** Of all that the agent holds, only this instance has another load. */
+  #weigh(agent: Agent, instance: Instance): void {
+    for (const { candidate, holders } of this.index.placesOf(agent))
+      if (candidate.instance === instance) holders.weighed(candidate)
   }
 
   /** The connection is gone: nothing is held there any more as far as placement goes. */
   down(agent: Agent, now: Instant): void {
-    this.#forgetInstances(agent)
+    forgetAll(agent)
     agent.connected = false
     agent.disconnectedAt = now
+    this.changed(agent, now)
   }
 
-  remove(agent: Agent): void {
-    this.#forgetInstances(agent)
+  remove(agent: Agent, now: Instant): void {
+    forgetAll(agent)
     this.agents.delete(agent.id)
+    this.changed(agent, now)
   }
+}
 
-  #forgetInstances(agent: Agent | undefined): void {
-    if (agent === undefined) return
-    for (const instance of agent.instances.values()) this.#forget(agent, instance)
+/** Who reports or loads tells the index. */
+function add(
+  agent: Agent,
+  what: Pick<Instance, 'id' | 'modelSha256' | 'contextTokens' | 'slots' | 'withoutGpu'>,
+): Instance {
+  const instance: Instance = {
+    ...what,
+    status: { state: 'loading', progress: null },
+    leaving: false,
+    leases: new Set(),
   }
+  agent.instances.set(instance.id, instance)
+  return instance
+}
 
-  #forget(agent: Agent, instance: Instance): void {
-    agent.instances.delete(instance.id)
-    agent.leaseCount -= instance.leases.size
-    instance.leases.clear()
-    for (const other of agent.instances.values())
-      if (other.modelSha256 === instance.modelSha256) return
-    const holders = this.#holders.get(instance.modelSha256)
-    holders?.delete(agent)
-    if (holders?.size === 0) this.#holders.delete(instance.modelSha256)
-  }
+function forget(agent: Agent, instance: Instance): void {
+  agent.instances.delete(instance.id)
+  agent.leaseCount -= instance.leases.size
+  instance.leases.clear()
+}
+
+function forgetAll(agent: Agent): void {
+  for (const instance of agent.instances.values()) forget(agent, instance)
+}
+
+/** When something that stands in the agent's way ends, or ends to be passing, without an event. */
+function nextAlarmOf(agent: Agent, now: Instant): Instant {
+  let next = agent.connected ? Infinity : agent.disconnectedAt + returnGraceMs
+  if (next <= now) next = Infinity
+  for (const { until } of agent.failedLoads.values()) if (until > now) next = Math.min(next, until)
+  return next
 }
 
 function noteFailedLoad(agent: Agent, sha256: string, error: string, now: Instant): void {

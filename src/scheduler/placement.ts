@@ -1,22 +1,12 @@
 import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId } from '../protocol/ids.ts'
-import type { ProtocolFeature } from '../protocol/version.ts'
-import type { ModelFacts } from './event.ts'
-import { obstacle } from './feasibility.ts'
-import type { Agent, Fleet, Instance } from './fleet.ts'
-import { candidateOf, compareCandidates, isBestFit, type Candidate } from './ranking.ts'
-
-/** What a job asks for. */
-export type Wish = {
-  readonly model: ModelFacts
-  /** Features that an agent must have listed. */
-  readonly needs: readonly ProtocolFeature[]
-  /** Agents that are taken only when there is no other. */
-  readonly avoided: ReadonlySet<AgentId>
-  /** Agents that are not asked again. */
-  readonly banned: ReadonlySet<AgentId>
-}
+import type { Agent, Instance } from './agent.ts'
+import { knowsAll, obstacle } from './feasibility.ts'
+import type { Fleet } from './fleet.ts'
+import type { Holders } from './holders.ts'
+import { betterLoader, idleLoader, loaderAmong, type Wish } from './loaders.ts'
+import { isBestFit, isNearly, type Candidate } from './ranking.ts'
 
 /** Where a job could go now. Deciding changes nothing; the scheduler acts on it. */
 export type Placement =
@@ -32,87 +22,122 @@ export type Placement =
   | { readonly type: 'wait' }
   | { readonly type: 'refuse'; readonly error: Failure }
 
+/** Agents named beside the one that gets the lease. A job that has failed on all of them asks anew. */
+export const fallbacksMax = 3
+
 /** The decision, numbered as in README.md. */
-export function choosePlacement(fleet: Fleet, wish: Wish, now: Instant): Placement {
-  const { free, busy, bestFitRank } = holdersOf(fleet, wish, now)
-  // 1. A feasible agent holds the model and has a free slot: the best of them, the others are the fallbacks. Where the
-  //    holders only make do, a better machine loads it meanwhile.
-  const best = free[0]
-  if (best?.instance !== undefined) {
-    const fallbacks = free.slice(1).map(candidate => candidate.agent.id)
-    const better = isBestFit(best) ? null : betterLoader(fleet, wish, now, bestFitRank)
-    return { type: 'lease', agent: best.agent, instance: best.instance, fallbacks, better }
-  }
-  // 2. An agent without the model can load it: any feasible one when nobody holds it, else only an idle one.
-  const loader = bestLoader(fleet, wish, now, busy === 0)
-  if (loader !== undefined) return { type: 'load', agent: loader.agent }
-  // 3. The holders are busy, or somebody may be back in a moment: wait.
-  if (busy > 0 || someoneMayReturn(fleet, wish, now)) return { type: 'wait' }
-  // 4. Nobody can.
-  return { type: 'refuse', error: whyNobody(fleet, wish, now) }
-}
-
-type Holders = {
-  readonly free: readonly Candidate[]
-  readonly busy: number
-  /** Of all holders, the busy ones and those that still load included. */
-  readonly bestFitRank: number
-}
-
-function holdersOf(fleet: Fleet, wish: Wish, now: Instant): Holders {
-  const free: Candidate[] = []
-  let busy = 0
-  let bestFitRank = Infinity
-  for (const agent of fleet.holders(wish.model.sha256)) {
-    const instance = fleet.instanceOf(agent, wish.model)
-    if (instance === undefined || wish.banned.has(agent.id)) continue
-    if (obstacle(fleet, agent, wish.model, now, wish.needs) !== null) continue
-    const candidate = candidateOf(agent, wish.model, instance, wish.avoided.has(agent.id))
-    bestFitRank = Math.min(bestFitRank, candidate.fitRank)
-    if (instance.leases.size < instance.slots) free.push(candidate)
-    else busy++
-  }
-  return { free: free.sort(compareCandidates), busy, bestFitRank }
-}
-
-function bestLoader(
+export function choosePlacement(
   fleet: Fleet,
+  holders: Holders,
   wish: Wish,
   now: Instant,
-  nobodyHoldsIt: boolean,
-): Candidate | undefined {
-  let best: Candidate | undefined
-  for (const agent of fleet.agents.values()) {
-    if (wish.banned.has(agent.id) || (!nobodyHoldsIt && agent.leaseCount > 0)) continue
-    if (fleet.instanceOf(agent, wish.model) !== undefined) continue
-    if (obstacle(fleet, agent, wish.model, now, wish.needs) !== null) continue
-    const candidate = candidateOf(agent, wish.model, undefined, wish.avoided.has(agent.id))
-    if (best === undefined || compareCandidates(candidate, best) < 0) best = candidate
+): Placement {
+  // 1. A feasible agent holds the model and has a free slot: the best of them, the next ones are the fallbacks. Where the
+  //    holders only make do, a better machine loads it meanwhile.
+  const inOrder = bestFree(holders, wish)
+  const [best] = inOrder
+  if (best !== undefined) {
+    const chosen = fallbackOf(holders, wish, best) ?? best
+    const better = isBestFit(chosen) ? null : betterLoader(fleet, holders, now)
+    return leaseOf(chosen, inOrder, better)
   }
-  return best
+  // 2. An agent without the model can load it: any feasible one when nobody holds it, else only an idle one.
+  const busy = someoneHolds(holders, wish)
+  if (!busy) return placeUnheld(fleet, holders, wish, now)
+  const loader = idleLoader(fleet, holders, wish, now)
+  // 3. The holders are busy: wait.
+  return loader === undefined ? wait : { type: 'load', agent: loader.agent }
 }
 
-function betterLoader(fleet: Fleet, wish: Wish, now: Instant, than: number): Agent | null {
-  const loader = bestLoader(fleet, wish, now, false)
-  return loader !== undefined && loader.fitRank < than ? loader.agent : null
+const wait: Placement = { type: 'wait' }
+
+function leaseOf(
+  { agent, instance }: Candidate,
+  inOrder: readonly Candidate[],
+  better: Agent | null,
+): Placement {
+  if (instance === undefined) throw new Error('who has a free slot has an instance')
+  const fallbacks: AgentId[] = []
+  for (const other of inOrder)
+    if (other.agent !== agent && fallbacks.length < fallbacksMax) fallbacks.push(other.agent.id)
+  return { type: 'lease', agent, instance, fallbacks, better }
 }
 
-function someoneMayReturn(fleet: Fleet, wish: Wish, now: Instant): boolean {
-  for (const agent of fleet.agents.values())
-    if (
-      !wish.banned.has(agent.id) &&
-      obstacle(fleet, agent, wish.model, now, wish.needs)?.passing === true
-    )
-      return true
+/** A job that moves goes to the first of its fallbacks that is still nearly as good as the best. */
+function fallbackOf(
+  holders: Holders,
+  { fallbacks, needs, avoided, banned }: Wish,
+  best: Candidate,
+): Candidate | undefined {
+  for (const id of fallbacks) {
+    const candidate = holders.freeOn(id)
+    if (candidate === undefined || avoided.has(id) || banned.has(id)) continue
+    if (isNearly(candidate, best, fallbackLoadMore) && knowsAll(candidate.agent, needs))
+      return candidate
+  }
+  return undefined
+}
+
+/** Of an instance's slots. The list was made when the job began, and the pool may be another one by now. */
+const fallbackLoadMore = 0.5
+
+function bestFree({ free }: Holders, { needs, avoided, banned }: Wish): readonly Candidate[] {
+  const may = ({ agent }: Candidate) =>
+    (banned.size === 0 || !banned.has(agent.id)) && (needs.length === 0 || knowsAll(agent, needs))
+  if (avoided.size === 0) return free.best(1 + fallbacksMax, may)
+  const others = free.best(1 + fallbacksMax, each => may(each) && !avoided.has(each.agent.id))
+  return others.length > 0 ? others : free.best(1 + fallbacksMax, may)
+}
+
+function someoneHolds({ all }: Holders, { needs, banned }: Wish): boolean {
+  for (const { agent } of all.values())
+    if (!banned.has(agent.id) && knowsAll(agent, needs)) return true
   return false
 }
 
-function whyNobody(fleet: Fleet, { model, needs, banned }: Wish, now: Instant): Failure {
+/** Nobody who may get the job holds the model. The answer is kept until something changes, for a second at most. */
+function placeUnheld(fleet: Fleet, holders: Holders, wish: Wish, now: Instant): Placement {
+  const isPlain = wish.banned.size === 0 && wish.avoided.size === 0 && wish.needs.length === 0
+  const known = holders.unheld
+  if (isPlain && known?.version === fleet.version && now - known.at < unheldKnownMs)
+    return waitOrRefuse(known.error)
+  const loader = loaderAmong(fleet.agents.values(), holders, wish, now)
+  if (loader !== undefined) return { type: 'load', agent: loader.agent }
+  const mayReturn = someoneMayReturn(fleet, holders, wish, now)
+  const error = mayReturn ? null : whyNobody(fleet, holders, wish, now)
+  if (isPlain) holders.unheld = { error, version: fleet.version, at: now }
+  return waitOrRefuse(error)
+}
+
+/** 3. Somebody may be back in a moment: wait. 4. Nobody can. */
+const waitOrRefuse = (error: Failure | null): Placement =>
+  error === null ? wait : { type: 'refuse', error }
+
+/** The reason tells in how many seconds a model is asked for again. */
+const unheldKnownMs = 1_000
+
+function someoneMayReturn(
+  fleet: Fleet,
+  { model }: Holders,
+  { banned, needs }: Wish,
+  now: Instant,
+): boolean {
+  for (const agent of fleet.agents.values())
+    if (!banned.has(agent.id) && obstacle(agent, model, now, needs)?.passing === true) return true
+  return false
+}
+
+function whyNobody(
+  fleet: Fleet,
+  { model }: Holders,
+  { needs, banned }: Wish,
+  now: Instant,
+): Failure {
   const reasons = new Map<string, number>()
   for (const agent of fleet.agents.values()) {
     const reason = banned.has(agent.id)
       ? 'failed this request'
-      : obstacle(fleet, agent, model, now, needs)?.reason
+      : obstacle(agent, model, now, needs)?.reason
     if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
   }
   const told = [...reasons].slice(0, reasonsToldMax).map(([why, agents]) => `${agents} × ${why}`)

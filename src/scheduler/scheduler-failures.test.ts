@@ -21,6 +21,26 @@ describe('failures', () => {
     expect(refusalOf(pool.retry('1'))?.message).toContain('2 × failed this request')
   })
 
+  test('a retry goes to the next of the fallbacks that were named with the lease, while it is nearly the best', () => {
+    const pool = new Pool()
+    for (const name of ['a', 'b', 'c', 'd', 'e'])
+      pool.up(name, { instances: [ready(`i-${name}`, tiny, 4)] })
+    expect(pool.request('1')).toMatchObject([{ agentId: 'a', fallbacks: ['b', 'c', 'd'] }])
+    for (const job of ['2', '3']) pool.request(job)
+    // Now b has one and d none, so a job that begins goes to d; this one goes to b, as it was told.
+    expect(leasesOf(pool.request('4'))).toEqual(['4@d'])
+    pool.release('4')
+    expect(pool.retry('1')).toMatchObject([{ agentId: 'b', fallbacks: ['d', 'e', 'c'] }])
+  })
+
+  test('a fallback that is worse by now is passed over', () => {
+    const pool = new Pool()
+    for (const name of ['a', 'b', 'c']) pool.up(name, { instances: [ready(`i-${name}`)] })
+    pool.request('1')
+    pool.handle({ type: 'reliability', agentId: agentId('b'), reliability: 0.1 })
+    expect(leasesOf(pool.retry('1'))).toEqual(['1@c'])
+  })
+
   test('a model that did not load is let go there, and not asked for again for a growing while', () => {
     const pool = new Pool()
     pool.up('a')

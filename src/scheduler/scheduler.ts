@@ -2,10 +2,11 @@ import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
 import type { ProtocolFeature } from '../protocol/version.ts'
+import { instanceOf, isStranded, type Agent, type Instance } from './agent.ts'
 import type { SchedulerCommand } from './command.ts'
 import type { ModelFacts, SchedulerEvent } from './event.ts'
 import { obstacle } from './feasibility.ts'
-import { Fleet, isStranded, type Agent, type Instance } from './fleet.ts'
+import { Fleet } from './fleet.ts'
 import { standingOf } from './liveness.ts'
 import { choosePlacement, type Placement } from './placement.ts'
 import { WaitingLine } from './waiting-line.ts'
@@ -14,8 +15,10 @@ import { WaitingLine } from './waiting-line.ts'
 type Job = {
   readonly model: ModelFacts
   readonly needs: readonly ProtocolFeature[]
-  readonly avoided: Set<AgentId>
-  readonly banned: Set<AgentId>
+  avoided: ReadonlySet<AgentId>
+  banned: ReadonlySet<AgentId>
+  /** Who could have taken over when the last lease was given, best first. */
+  fallbacks: readonly AgentId[]
   lease: { readonly agentId: AgentId; readonly instanceId: InstanceId } | null
 }
 
@@ -39,6 +42,7 @@ export class Scheduler {
   handle(event: SchedulerEvent, now: Instant): readonly SchedulerCommand[] {
     this.#now = now
     this.#out = []
+    this.#fleet.wake(now)
     this.#take(event)
     this.#pump()
     return this.#out
@@ -110,13 +114,20 @@ export class Scheduler {
     }
   }
 
-  #request({ jobId, model: name, needs = [], spareInstanceId }: EventOf<'request'>): void {
+  #request({ jobId, model: name, needs = noNeeds, spareInstanceId }: EventOf<'request'>): void {
     const model = this.#models.get(name)
     if (model === undefined) {
       this.#refuse(jobId, { code: 'model_not_found', message: notFound(name) })
       return
     }
-    const job: Job = { model, needs, avoided: new Set(), banned: new Set(), lease: null }
+    const job: Job = {
+      model,
+      needs,
+      avoided: nobody,
+      banned: nobody,
+      fallbacks: noFallbacks,
+      lease: null,
+    }
     this.#jobs.set(jobId, job)
     const placement = this.#choose(job)
     if (placement.type !== 'wait') {
@@ -132,7 +143,8 @@ export class Scheduler {
     const job = this.#jobs.get(jobId)
     if (job === undefined || job.lease === null) return
     const { agentId, instanceId } = job.lease
-    ;(formerAgent === 'ban' ? job.banned : job.avoided).add(agentId)
+    if (formerAgent === 'ban') job.banned = new Set([...job.banned, agentId])
+    else job.avoided = new Set([...job.avoided, agentId])
     this.#fleet.release(agentId, instanceId, jobId)
     job.lease = null
     const placement = this.#choose(job)
@@ -153,8 +165,9 @@ export class Scheduler {
   }
 
   #choose(job: Job): Placement {
-    if (this.#models.get(job.model.name)?.sha256 === job.model.sha256)
-      return choosePlacement(this.#fleet, job, this.#now)
+    const holders = this.#fleet.index.of(job.model.name)
+    if (holders?.model.sha256 === job.model.sha256)
+      return choosePlacement(this.#fleet, holders, job, this.#now)
     const message = `the model ${job.model.name} was taken out of the catalogue`
     return { type: 'refuse', error: { code: 'model_not_found', message } }
   }
@@ -172,7 +185,8 @@ export class Scheduler {
     const { agent } = placement
     const instance =
       placement.type === 'lease' ? placement.instance : this.#load(agent, spare, job.model)
-    const fallbacks = placement.type === 'lease' ? placement.fallbacks : []
+    const fallbacks = placement.type === 'lease' ? placement.fallbacks : noFallbacks
+    job.fallbacks = fallbacks
     this.#fleet.lease(agent, instance, jobId)
     job.lease = { agentId: agent.id, instanceId: instance.id }
     this.#out.push({
@@ -189,7 +203,7 @@ export class Scheduler {
   }
 
   #load(agent: Agent, instanceId: InstanceId, model: ModelFacts): Instance {
-    const instance = this.#fleet.load(agent, instanceId, model)
+    const instance = this.#fleet.load(agent, instanceId, model, this.#now)
     const withoutGpu = instance.withoutGpu && model.external === undefined
     this.#out.push({ type: 'load', agentId: agent.id, instanceId, model, withoutGpu })
     return instance
@@ -219,6 +233,7 @@ export class Scheduler {
   #setCatalogue(models: readonly ModelFacts[]): void {
     this.#models = new Map(models.map(model => [model.name, model]))
     this.#namesBySha256 = new Map(models.map(model => [model.sha256, model.name]))
+    this.#fleet.setCatalogue(models, this.#now)
     this.#unload(instance => !this.#namesBySha256.has(instance.modelSha256))
   }
 
@@ -233,7 +248,7 @@ export class Scheduler {
     if (agent === undefined) return
     this.#fleet.down(agent, this.#now)
     this.#announce(agent)
-    if (agent.standing.status === 'offline') this.#fleet.remove(agent)
+    if (agent.standing.status === 'offline') this.#fleet.remove(agent, this.#now)
   }
 
   #agentChanged(
@@ -249,6 +264,7 @@ export class Scheduler {
   ): void {
     const agent = this.#fleet.agents.get(event.agentId)
     if (agent === undefined) return
+    let isRating = event.type === 'reliability'
     if (event.type === 'admin_state') agent.adminState = event.adminState
     else if (event.type === 'inventory') this.#fleet.setInventory(agent, event.inventory)
     else if (event.type === 'external_models') this.#fleet.setExternalModels(agent, event.models)
@@ -257,9 +273,12 @@ export class Scheduler {
     else if (event.type === 'health') this.#fleet.setHealth(agent, event.health)
     else {
       agent.lastHeartbeatAt = this.#now
+      isRating = agent.draining === event.draining
       agent.draining = event.draining
       agent.latencyMs = event.latencyMs
     }
+    if (isRating) this.#fleet.rated(agent)
+    else this.#fleet.changed(agent, this.#now)
     this.#announce(agent)
   }
 
@@ -278,8 +297,8 @@ export class Scheduler {
     const spare = [...event.spareInstanceIds]
     for (const agent of this.#fleet.agents.values()) {
       if (event.agentId !== null && agent.id !== event.agentId) continue
-      if (this.#fleet.instanceOf(agent, model) !== undefined) continue
-      if (obstacle(this.#fleet, agent, model, this.#now) !== null) continue
+      if (instanceOf(agent, model) !== undefined) continue
+      if (obstacle(agent, model, this.#now) !== null) continue
       const instanceId = spare.pop()
       if (instanceId === undefined) return
       this.#load(agent, instanceId, model)
@@ -290,7 +309,7 @@ export class Scheduler {
     for (const agent of this.#fleet.agents.values())
       for (const instance of agent.instances.values()) {
         if (instance.leaving || !which(instance, agent)) continue
-        instance.leaving = true
+        this.#fleet.leave(agent, instance, this.#now)
         this.#out.push({ type: 'unload', agentId: agent.id, instanceId: instance.id })
       }
   }
@@ -312,12 +331,18 @@ export class Scheduler {
     const before = agent.standing
     if (before.liveness === standing.liveness && before.status === standing.status) return
     agent.standing = standing
+    this.#fleet.changed(agent, this.#now)
     this.#out.push({ type: 'standing', agentId: agent.id, standing })
     if (standing.status !== 'offline') return
     if (agent.connected) this.#out.push({ type: 'disconnect', agentId: agent.id })
-    else this.#fleet.remove(agent)
+    else this.#fleet.remove(agent, this.#now)
   }
 }
+
+/** Of jobs that have not been interrupted, which are nearly all. */
+const nobody: ReadonlySet<AgentId> = new Set()
+const noFallbacks: readonly AgentId[] = []
+const noNeeds: readonly ProtocolFeature[] = []
 
 const queueFull: Failure = {
   code: 'queue_full',

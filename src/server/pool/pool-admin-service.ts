@@ -1,7 +1,7 @@
 import type { Heartbeat } from '../../protocol/agent-message.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
-import type { Agent } from '../../scheduler/fleet.ts'
+import type { Agent } from '../../scheduler/agent.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../pool-admin.ts'
 import type { AdminState, AgentRecord, Store } from '../store/store.ts'
 import { agentOverview } from './agent-overview.ts'

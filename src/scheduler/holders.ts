@@ -1,0 +1,142 @@
+import type { Instant } from '../clock.ts'
+import type { Failure } from '../protocol/errors.ts'
+import type { AgentId } from '../protocol/ids.ts'
+import { instanceOf, type Agent } from './agent.ts'
+import { CandidateHeap } from './candidate-heap.ts'
+import type { ModelFacts } from './event.ts'
+import { obstacle } from './feasibility.ts'
+import {
+  candidateOf,
+  fitRanksMax,
+  notInHeap,
+  rankAnew,
+  weighAnew,
+  type Candidate,
+} from './ranking.ts'
+
+/** Who holds one catalogue entry and may be given work, kept up to date by every event, so that a decision looks at few. */
+export class Holders {
+  readonly model: ModelFacts
+  /** Those with a free slot, best first. */
+  readonly free = new CandidateHeap()
+  /** Those with and without. */
+  readonly all = new Map<AgentId, Candidate>()
+  /**
+   * Per need (features of a job) and limit of fit: up to which piece of news it is known that no agent with nothing to do
+   * would load the model. A decision then looks only at the agents of whom there has been news since.
+   */
+  readonly loaderless = new Map<string, number>()
+  /** What was found out when nobody held it (null: wait), and at which version of the fleet. */
+  unheld: {
+    readonly error: Failure | null
+    readonly version: number
+    readonly at: Instant
+  } | null = null
+  readonly #byFit = Array.from({ length: fitRanksMax }, () => 0)
+
+  constructor(model: ModelFacts) {
+    this.model = model
+  }
+
+  /** How the best of all holders has the model, the busy ones and those that still load included; Infinity: nobody has it. */
+  get bestFitRank(): number {
+    const rank = this.#byFit.findIndex(count => count > 0)
+    return rank === -1 ? Infinity : rank
+  }
+
+  /** @returns the agent's entry, if it has a free slot */
+  freeOn(agentId: AgentId): Candidate | undefined {
+    const candidate = this.all.get(agentId)
+    return candidate === undefined || candidate.at === notInHeap ? undefined : candidate
+  }
+
+  add(candidate: Candidate): void {
+    this.all.set(candidate.agent.id, candidate)
+    this.#count(candidate, 1)
+    if (hasRoom(candidate)) this.free.add(candidate)
+  }
+
+  remove(candidate: Candidate): void {
+    this.all.delete(candidate.agent.id)
+    this.#count(candidate, -1)
+    if (candidate.at !== notInHeap) this.free.remove(candidate)
+  }
+
+  /** Its agent's reliability or latency has changed. */
+  rated(candidate: Candidate): void {
+    rankAnew(candidate)
+    if (candidate.at !== notInHeap) this.free.moved(candidate)
+  }
+
+  /** A lease was given or has ended. */
+  weighed(candidate: Candidate): void {
+    weighAnew(candidate)
+    const isIn = candidate.at !== notInHeap
+    if (hasRoom(candidate)) {
+      if (isIn) this.free.moved(candidate)
+      else this.free.add(candidate)
+    } else if (isIn) this.free.remove(candidate)
+  }
+
+  #count({ fitRank }: Candidate, by: number): void {
+    this.#byFit[fitRank] = (this.#byFit[fitRank] ?? 0) + by
+  }
+}
+
+const hasRoom = ({ instance }: Candidate): boolean =>
+  instance !== undefined && instance.leases.size < instance.slots
+
+/** The holders of every catalogue entry, and where each agent is among them. */
+export class HolderIndex {
+  readonly #byName = new Map<string, Holders>()
+  readonly #bySha256 = new Map<string, Holders[]>()
+  readonly #places = new Map<Agent, Place[]>()
+
+  of(model: string): Holders | undefined {
+    return this.#byName.get(model)
+  }
+
+  /** Starts over: whoever holds something is to be entered anew. */
+  setCatalogue(models: readonly ModelFacts[]): void {
+    this.#byName.clear()
+    this.#bySha256.clear()
+    this.#places.clear()
+    for (const model of models) this.#byName.set(model.name, new Holders(model))
+    for (const holders of this.#byName.values()) {
+      const { sha256 } = holders.model
+      this.#bySha256.set(sha256, [...(this.#bySha256.get(sha256) ?? []), holders])
+    }
+  }
+
+  placesOf(agent: Agent): readonly Place[] {
+    return this.#places.get(agent) ?? nowhere
+  }
+
+  /** Everything about the agent but its leases may have changed. */
+  enter(agent: Agent, now: Instant): void {
+    this.leave(agent)
+    const places: Place[] = []
+    const files = new Set<string>()
+    for (const { modelSha256 } of agent.instances.values()) files.add(modelSha256)
+    for (const file of files)
+      for (const holders of this.#bySha256.get(file) ?? []) {
+        const { model } = holders
+        const instance = instanceOf(agent, model)
+        if (instance === undefined || obstacle(agent, model, now) !== null) continue
+        const candidate = candidateOf(agent, model, instance)
+        places.push({ candidate, holders })
+        holders.add(candidate)
+      }
+    if (places.length > 0) this.#places.set(agent, places)
+  }
+
+  leave(agent: Agent): void {
+    for (const { candidate, holders } of this.placesOf(agent)) holders.remove(candidate)
+    this.#places.delete(agent)
+  }
+}
+
+/** An agent's entry among the holders of a model. */
+export type Place = { readonly candidate: Candidate; readonly holders: Holders }
+
+const nowhere: readonly Place[] = []
