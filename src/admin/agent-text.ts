@@ -10,7 +10,8 @@ export function formatAgent(agent: AgentDetails): string {
   const lines: readonly Line[] = [
     ['state', `${agent.adminState}, ${agent.connected ? agent.status : 'offline'}`],
     ['health', healthText(agent)],
-    ['reliable', `${percent(agent.reliability)}; ${failuresText(errors)}`],
+    ['reliable', agent.reliabilityReason],
+    ['failures', failuresText(errors)],
     ['machine', `${machine.hostname}, ${machine.os}, ${machine.arch}`],
     ['processor', `${cpu.name}, ${cpu.physicalCores} cores, ${cpu.logicalCores} threads`],
     ['memory', `${machine.memoryTotalMb} MB`],
@@ -125,7 +126,15 @@ function stateText(status: AgentDetails['instances'][number]['status']): string 
 
 function historyText({ type, at, metadata }: AgentDetails['history'][number]): string {
   const text = metadata['text'] ?? metadata['code'] ?? metadata['state']
-  return `${at} ${type.replaceAll('_', ' ')}${typeof text === 'string' ? `: ${text}` : ''}`
+  const { cause, before, after } = metadata
+  const parts = [
+    typeof text === 'string' ? `: ${text}` : '',
+    typeof cause === 'string' ? ` (${cause})` : '',
+    typeof before === 'number' && typeof after === 'number'
+      ? `, reliability ${before.toFixed(2)} → ${after.toFixed(2)}`
+      : '',
+  ]
+  return `${at} ${type.replaceAll('_', ' ')}${parts.join('')}`
 }
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`

@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'not_found'
   | 'conflict'
   | 'payload_too_large'
+  | 'request_quarantined'
   | 'no_capable_agent'
   | 'queue_full'
   | 'agent_lost'
@@ -51,6 +52,12 @@ export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   conflict: { httpStatus: 409, openaiType: 'invalid_request_error', retryElsewhere: false },
   payload_too_large: {
     httpStatus: 413,
+    openaiType: 'invalid_request_error',
+    retryElsewhere: false,
+  },
+  /** It ended the workers of two agents; no third one is given it. */
+  request_quarantined: {
+    httpStatus: 422,
     openaiType: 'invalid_request_error',
     retryElsewhere: false,
   },

@@ -35,6 +35,7 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
   not_found: { clientCode: 'not_found', retryAfterSeconds: null },
   conflict: { clientCode: 'conflict', retryAfterSeconds: null },
   payload_too_large: { clientCode: 'payload_too_large', retryAfterSeconds: null },
+  request_quarantined: { clientCode: 'request_quarantined', retryAfterSeconds: null },
   no_capable_agent: { clientCode: 'no_capable_agent', retryAfterSeconds: 10 },
   queue_full: { clientCode: 'queue_full', retryAfterSeconds: 2 },
   agent_lost: { clientCode: 'agent_lost', retryAfterSeconds: null },

@@ -45,6 +45,8 @@ export type AgentOverview = {
   readonly record: AgentRecord
   readonly live: AgentLive
   readonly inventory: Inventory
+  /** As of now; the record's is written behind. The reason has the figures. */
+  readonly reliability: { readonly reliability: number; readonly reason: string }
   readonly devices: readonly DeviceOverview[]
   readonly health: {
     /** Why it gets no new work; null: its hardware is no reason. */

@@ -14,12 +14,10 @@ import { housekeepingIntervalMs, keepHouse } from './pool/housekeeping.ts'
 import { openStore } from './store/open-store.ts'
 import { isStoreRefusal } from './store/store-refusal.ts'
 import type { Store } from './store/store.ts'
-import { every } from './timers.ts'
+import { every, tickIntervalMs } from './timers.ts'
 import { loadTlsIdentity } from './tls/authority.ts'
 import { likelyAddress, serverNames } from './tls/server-names.ts'
 
-/** How often deadlines are looked at; none of them is finer than seconds. */
-const tickIntervalMs = 1_000
 /** Heartbeats and history reach the database this often. */
 const registryFlushIntervalMs = 5_000
 /** A database that hangs must not keep the process from ending. */
@@ -108,6 +106,7 @@ function running(
   { clock, log }: Surroundings,
 ): () => Promise<void> {
   const ticking = every(tickIntervalMs, () => {
+    pool.reliability.tick(clock.now())
     listeners.control.tick()
     pool.dispatcher.tick()
   })

@@ -106,6 +106,7 @@ export class StaticPool implements PoolAdmin {
       live: this.live,
       inventory,
       health,
+      reliability: { reliability: record.reliability, reason: 'set by the test' },
       models: models.map(factsOf),
       now: start,
     })

@@ -58,6 +58,15 @@ export class ScriptedAgent implements AgentLink {
     this.#pool.dispatcher.agentSays(this.id, message)
   }
 
+  /** What it was last told to load is in memory. */
+  isReady(): void {
+    const load = this.sent.findLast(message => message.type === 'load')
+    if (load === undefined) throw new Error('it was not told to load')
+    const { instanceId, manifest, contextTokens, slots } = load
+    const status = { state: 'ready', contextTokens, slots, loadMs: 1 } as const
+    this.says({ type: 'instance', instanceId, modelSha256: manifest.sha256, status })
+  }
+
   start(): void {
     const { stream, attempt } = this.job
     this.says({

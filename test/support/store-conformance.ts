@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { newAgentId } from '../../src/protocol/ids.ts'
+import { newReliabilityRecord } from '../../src/scheduler/reliability.ts'
 import type { Store } from '../../src/server/store/store.ts'
 import { emptyDatabase } from './empty-database.ts'
 import type { TestStore } from './pglite.ts'
@@ -72,6 +73,7 @@ function enrolmentPromises(store: () => Store): void {
       lastHeartbeatAt: null,
       enrolledAt: start + 1,
       health: null,
+      reliabilityRecord: null,
     })
     expect(await store().getAgent(agent.id)).toEqual(outcome as never)
   })
@@ -145,7 +147,8 @@ function agentPromises(store: () => Store): void {
     const capabilities = { ...inventory, hostname: 'attic-pc' }
     await store().updateAgentCapabilities(agent.id, capabilities, null)
     await store().setAgentStatus(agent.id, 'degraded')
-    await store().setAgentReliability(agent.id, 0.875)
+    const reliabilityRecord = newReliabilityRecord(start, 0.875)
+    await store().setAgentReliability(agent.id, 0.875, reliabilityRecord)
     const health = {
       thermal: { 'GPU-"1': { events: [start], lastHotAt: start } },
       errors: { steps: [{ startsAt: start, ok: 3, failed: 1 }] },
@@ -159,6 +162,7 @@ function agentPromises(store: () => Store): void {
         region: null,
         status: 'degraded',
         reliability: 0.875,
+        reliabilityRecord,
         adminState: 'draining',
         health,
       },
@@ -168,7 +172,8 @@ function agentPromises(store: () => Store): void {
 
   test.each([-0.01, 1.01, Number.NaN])('a reliability of %p is refused', async reliability => {
     const agent = await enrolled(store())
-    expect(await rejects(store().setAgentReliability(agent.id, reliability))).toBe(true)
+    const set = store().setAgentReliability(agent.id, reliability, newReliabilityRecord(start))
+    expect(await rejects(set)).toBe(true)
     expect((await store().getAgent(agent.id))?.reliability).toBe(agent.reliability)
   })
 }
@@ -238,9 +243,15 @@ function historyPromises(store: () => Store): void {
     expect(history.map(({ metadata }) => metadata['n'])).toEqual([5, 4, 3, 2, 1])
   })
 
-  test('takes what concerns an agent’s health', async () => {
+  test('takes what concerns an agent’s health and reliability', async () => {
     const { id } = await enrolled(store())
-    const types = ['thermal_event', 'became_unhealthy', 'became_healthy'] as const
+    const types = [
+      'thermal_event',
+      'became_unhealthy',
+      'became_healthy',
+      'reliability_changed',
+      'fault_taken_back',
+    ] as const
     const events = types.map((type, n) => ({ ...historyEvent(id, start + n), type }))
     await store().appendHistory(events)
     expect(await store().listHistory(id, 10)).toEqual(events.toReversed())

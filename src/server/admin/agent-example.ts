@@ -17,7 +17,7 @@ export const agentExample: AgentView = {
   connected: true,
   liveness: 'green',
   health: { stopped: null, slowed: false },
-  reliability: 0.97,
+  reliability: 0.85,
   region: 'eu-north',
   gpus: ['NVIDIA GeForce RTX 4090'],
   devices: [device],
@@ -60,6 +60,8 @@ const reading = {
 /** The same machine with all there is to say. */
 export const agentDetailsExample: AgentDetails = {
   ...agentExample,
+  reliabilityReason:
+    '0.85 because 64 of 65 recent requests completed (0.85), 1 connection lost lately (-0.01)',
   devices: [
     {
       ...device,

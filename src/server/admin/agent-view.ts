@@ -66,7 +66,7 @@ export const AgentView = t.Object({
     stopped: t.Nullable(t.String({ description: 'Why it gets no new work: heat, or failures' })),
     slowed: t.Boolean({ description: 'Heat slows it down; others go first' }),
   }),
-  reliability: t.Number({ description: '0 to 1, earned' }),
+  reliability: t.Number({ description: '0 to 1, earned; docs/reliability.md' }),
   region: t.Nullable(t.String()),
   gpus: t.Array(t.String(), { description: 'Names of the devices' }),
   devices: t.Array(DeviceView),
@@ -101,6 +101,7 @@ export type AgentView = typeof AgentView.static
 /** One agent with everything that is known about it. */
 export const AgentDetails = t.Object({
   ...AgentView.properties,
+  reliabilityReason: t.String({ description: 'What the figure is made of' }),
   devices: t.Array(DeviceDetails),
   errors: t.Object(
     {
@@ -148,7 +149,7 @@ export function toAgentView(overview: AgentOverview): AgentView {
     connected: live.connected,
     liveness: live.liveness,
     health: { stopped, slowed },
-    reliability: record.reliability,
+    reliability: overview.reliability.reliability,
     region: record.region,
     gpus: devices.map(({ gpu }) => gpu.name),
     devices: devices.map(toDeviceView),
@@ -172,6 +173,7 @@ export const toAgentDetails = (
   history: readonly HistoryEvent[],
 ): AgentDetails => ({
   ...toAgentView(overview),
+  reliabilityReason: overview.reliability.reason,
   devices: overview.devices.map(toDeviceDetails),
   errors: { ...overview.health.errors },
   models: overview.modelFits().map(({ model, kind, reason }) => ({ model, fit: kind, reason })),

@@ -9,6 +9,7 @@ import type { Dispatcher } from '../pool/dispatcher.ts'
 import type { AgentRecord } from '../store/store.ts'
 import {
   AgentSession,
+  causeOfClose,
   closeCodes,
   type SessionCommand,
   type SessionEvent,
@@ -90,10 +91,12 @@ export class AgentConnections {
     this.#handle(connection, { type: 'pong' })
   }
 
-  closed(connection: AgentConnection): void {
+  /** @param code of the close frame, or 1006 when there was none */
+  closed(connection: AgentConnection, code: number): void {
     this.#connections.delete(connection)
     connection.socket = null
-    if (connection.agentId !== null) this.#deps.dispatcher.agentGone(connection.agentId, connection)
+    if (connection.agentId !== null)
+      this.#deps.dispatcher.agentGone(connection.agentId, connection, causeOfClose(code))
   }
 
   #handle(connection: AgentConnection, event: SessionEvent): void {

@@ -51,7 +51,7 @@ export class AgentListener {
         open: socket => connections.opened(socket.data, socket),
         message: (socket, data) => connections.received(socket.data, data),
         pong: socket => connections.ponged(socket.data),
-        close: socket => connections.closed(socket.data),
+        close: (socket, code) => connections.closed(socket.data, code),
       },
     })
   }

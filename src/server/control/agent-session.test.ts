@@ -51,6 +51,7 @@ const record: AgentRecord = {
   region: null,
   enrolledAt: 0,
   health: null,
+  reliabilityRecord: null,
 }
 const opened: SessionEvent = { type: 'opened', nonce: 'bm9uY2U=' }
 const received = (what: Extract<SessionEvent, { type: 'received' }>['what']): SessionEvent => ({

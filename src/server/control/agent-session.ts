@@ -10,6 +10,7 @@ import {
   protocolFeatures,
   protocolVersionsSpoken,
 } from '../../protocol/version.ts'
+import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
 import type { AgentRecord } from '../store/store.ts'
 
 export type SessionEvent =
@@ -80,6 +81,13 @@ export const closeCodes = {
   upgradeRequired: 4002,
   replaced: 4003,
 } as const
+
+/** Whose doing it was that a connection ended; agents say goodbye (RFC 6455: 1000, 1001) when they stop or the machine slept. */
+export function causeOfClose(code: number): AttemptCause {
+  if (code === 1000 || code === 1001) return 'owner'
+  if (code === closeCodes.policyViolation) return 'node'
+  return code === closeCodes.refused || code === closeCodes.upgradeRequired ? 'server' : 'network'
+}
 
 /**
  * One agent's connection as the server sees it: challenge, proof, then messages until it ends. Pure:

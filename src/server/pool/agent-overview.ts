@@ -14,18 +14,20 @@ export type OverviewFacts = {
   /** The machine as it is now; the record's may be a moment older. */
   readonly inventory: Inventory
   readonly health: MachineHealth
+  readonly reliability: AgentOverview['reliability']
   readonly models: Iterable<ModelFacts>
   readonly now: Instant
 }
 
 /** Everything an operator can be told of one machine, judged by the same code as placement. */
 export function agentOverview(facts: OverviewFacts): AgentOverview {
-  const { record, live, inventory, health, models, now } = facts
+  const { record, live, inventory, health, reliability, models, now } = facts
   const { stopped, slowed, unfitGpus } = health.standing(now)
   return {
     record,
     live,
     inventory,
+    reliability,
     devices: inventory.gpus.map(gpu => deviceOverview(gpu, facts)),
     health: { stopped: stopped?.reason ?? null, slowed, errors: health.errors(now) },
     modelFits: () => {

@@ -4,10 +4,12 @@ import type { AgentMessage, Heartbeat, Hello } from '../../protocol/agent-messag
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
+import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
 import type { AgentRecord, AgentStatus } from '../store/store.ts'
 import { closeCodes } from '../control/agent-session.ts'
 import type { AgentLink, Sent } from './agent-link.ts'
 import type { RegistryWriter } from './registry-writer.ts'
+import type { ReliabilityWatch } from './reliability-watch.ts'
 
 type Connected = {
   readonly link: AgentLink
@@ -28,10 +30,16 @@ export class ConnectedAgents {
   /** Revoked since this process began; at most as many as there are agents. */
   readonly #revoked = new Set<AgentId>()
   readonly #registry: RegistryWriter
+  readonly #reliability: ReliabilityWatch
   readonly #log: (agent: AgentId, name: string, text: string) => void
 
-  constructor(registry: RegistryWriter, log: (agent: AgentId, name: string, text: string) => void) {
+  constructor(
+    registry: RegistryWriter,
+    reliability: ReliabilityWatch,
+    log: (agent: AgentId, name: string, text: string) => void,
+  ) {
     this.#registry = registry
+    this.#reliability = reliability
     this.#log = log
   }
 
@@ -65,6 +73,7 @@ export class ConnectedAgents {
   /** @returns the agent's former link when it had one: one connection an agent, the newest counts */
   add(record: AgentRecord, hello: Hello, link: AgentLink, now: Instant): AgentLink | undefined {
     const former = this.#connected.get(record.id)?.link
+    if (former !== undefined) this.#reliability.disconnected(record.id, 'network', now)
     const { version } = hello.software
     const { name } = record
     const { inventory, region } = hello
@@ -89,12 +98,16 @@ export class ConnectedAgents {
     return former
   }
 
-  /** @returns false when the link is not the agent's current one */
-  remove(id: AgentId, link: AgentLink, now: Instant): boolean {
+  /**
+   * @param cause whose doing it was, as far as the connection tells
+   * @returns false when the link is not the agent's current one
+   */
+  remove(id: AgentId, link: AgentLink, cause: AttemptCause, now: Instant): boolean {
     const connected = this.#connected.get(id)
     if (connected === undefined || connected.link !== link) return false
     this.#connected.delete(id)
-    this.#registry.history({ agentId: id, type: 'disconnected', at: now, metadata: {} })
+    this.#registry.history({ agentId: id, type: 'disconnected', at: now, metadata: { cause } })
+    this.#reliability.disconnected(id, cause, now)
     this.#log(id, connected.name, 'disconnected')
     return true
   }
@@ -104,6 +117,7 @@ export class ConnectedAgents {
     if (connected === undefined) return
     connected.lastHeartbeat = heartbeat
     this.#registry.heartbeat(id, now)
+    this.#reliability.heartbeat(id, now)
   }
 
   inventory(id: AgentId, inventory: Inventory): void {

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
-import { askTiny, chat, connectAgent, openPool } from '../../../test/support/scripted-agent.ts'
+import {
+  askTiny,
+  chat,
+  connectAgent,
+  openPool,
+  type ScriptedAgent,
+} from '../../../test/support/scripted-agent.ts'
 import { inventory, model, shape } from '../../../test/support/store-fixtures.ts'
 import { newJobId, type AgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
@@ -252,7 +258,7 @@ test('the only agent comes back within seconds: its stream goes on there', async
   expect(textOf(events)).toBe('Hello')
 })
 
-test('stalls and breaches cost the agent reliability, a lost connection does not', async () => {
+test('stalls and breaches cost the agent reliability at once, a lost connection next to nothing', async () => {
   const agent = await connect('a')
   const reliability = () => pool.dispatcher.scheduler.agent(agent.id)?.reliability
   const before = reliability() ?? 0
@@ -260,10 +266,41 @@ test('stalls and breaches cost the agent reliability, a lost connection does not
   agent.start()
   agent.token(5, 'a gap')
   expect(reliability()).toBeLessThan(before)
-  const after = reliability()
+  const after = reliability() ?? 0
   ask()
   pool.dispatcher.agentGone(agent.id, agent)
-  expect(reliability()).toBe(after)
+  expect(reliability()).toBeCloseTo(after - 0.01)
+})
+
+test('a request that ended two workers is given to no third, comes back as what it is, and costs nobody', async () => {
+  const agents = [await connect('a'), await connect('b'), await connect('c')]
+  await pool.poolAdmin.loadModel('tiny', null)
+  for (const agent of agents) agent.isReady()
+  const busy = () => agents.filter(agent => agent.types.includes('assign'))
+  const { events } = ask()
+  const [first] = busy()
+  const die = (agent: ScriptedAgent | undefined) => {
+    if (agent === undefined) throw new Error('nobody was given the job')
+    const { stream, attempt } = agent.job
+    agent.says({ type: 'failed', stream, attempt, error: { code: 'worker_died', message: 'x' } })
+  }
+  die(first)
+  die(busy().find(agent => agent !== first))
+  await pool.settlement.drained()
+  expect(events).toMatchObject([{ type: 'failed', error: { code: 'request_quarantined' } }])
+  const again = ask()
+  expect(again.events).toMatchObject([
+    {
+      type: 'failed',
+      error: {
+        code: 'request_quarantined',
+        message: expect.stringContaining('ended the processes') as string,
+      },
+    },
+  ])
+  expect(busy()).toHaveLength(2)
+  for (const { id } of agents)
+    expect(pool.dispatcher.scheduler.agent(id)?.reliability).toBeCloseTo(0.25)
 })
 
 test('a job that leaves no room for a continuation is refused before it is placed', async () => {

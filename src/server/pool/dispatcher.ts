@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts'
 import { knownFailure, type ErrorCode, type Failure } from '../../protocol/errors.ts'
 import type { AgentId, InstanceId, JobId } from '../../protocol/ids.ts'
 import type { Hello } from '../../protocol/agent-message.ts'
+import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
 import type { SchedulerCommand } from '../../scheduler/command.ts'
 import type { SchedulerEvent } from '../../scheduler/event.ts'
 import { Scheduler } from '../../scheduler/scheduler.ts'
@@ -23,6 +24,7 @@ import { chatDeparture, embedDeparture, type Departure, type Flight } from './fl
 import type { HealthWatch } from './health-watch.ts'
 import { chatRefusal, embedRefusal } from './model-refusal.ts'
 import type { PoolRandom } from './pool-random.ts'
+import type { ReliabilityWatch } from './reliability-watch.ts'
 import type { Settlement } from './settlement.ts'
 
 export type DispatcherDeps = {
@@ -31,6 +33,7 @@ export type DispatcherDeps = {
   readonly settlement: Settlement
   readonly agents: ConnectedAgents
   readonly health: HealthWatch
+  readonly reliability: ReliabilityWatch
   readonly random: PoolRandom
 }
 
@@ -86,7 +89,8 @@ export class Dispatcher implements Inference {
   #begin(departure: Departure, modelRefusal: Failure | null): { readonly cancel: () => void } {
     const { needs } = departure
     const { jobId, model } = departure.request
-    const refusal = this.#refusal(departure) ?? modelRefusal
+    const refusal =
+      this.#refusal(departure) ?? modelRefusal ?? this.#deps.settlement.quarantine(departure)
     if (refusal !== null) {
       const usage = { promptTokens: 0, completionTokens: 0 }
       departure.onEvent({ type: 'failed', error: refusal, usage })
@@ -115,7 +119,8 @@ export class Dispatcher implements Inference {
     for (const { stream, attempt } of hello.streams) link.send({ type: 'cancel', stream, attempt })
     const lost = this.#flightsOf(record.id)
     const { inventory, instances, features, externalModels = [] } = hello
-    const { id: agentId, adminState, reliability } = record
+    const { id: agentId, adminState } = record
+    const reliability = this.#deps.reliability.admitted(record, this.#deps.clock.now())
     // First the news, then the losses: what is placed meanwhile must know the agent's slots as they are now.
     const health = this.#deps.health.admitted(record, inventory, this.#deps.clock.now())
     this.schedule({
@@ -137,8 +142,10 @@ export class Dispatcher implements Inference {
     return this.#deps.agents.isRevoked(agentId)
   }
 
-  agentGone(agentId: AgentId, link: AgentLink): void {
-    if (!this.#deps.agents.remove(agentId, link, this.#deps.clock.now())) return
+  /** @param cause whose doing it was, as far as the connection tells */
+  agentGone(agentId: AgentId, link: AgentLink, cause: AttemptCause = 'network'): void {
+    const whose = this.#closing ? 'server' : cause
+    if (!this.#deps.agents.remove(agentId, link, whose, this.#deps.clock.now())) return
     const lost = this.#flightsOf(agentId)
     this.schedule({ type: 'agent_down', agentId })
     this.#lose(agentId, lost)
@@ -237,10 +244,11 @@ export class Dispatcher implements Inference {
         const { agentId, instanceId, ready, contextTokens } = command
         flight.agentId = agentId
         flight.instanceId = instanceId
+        const refusal = this.#closing ? shuttingDown : this.#deps.settlement.quarantine(flight)
         this.#relay(
           flight,
-          this.#closing
-            ? { type: 'refused', error: shuttingDown }
+          refusal !== null
+            ? { type: 'refused', error: refusal }
             : { type: 'leased', agentId, instanceId, ready, contextTokens },
         )
         return
@@ -301,7 +309,7 @@ export class Dispatcher implements Inference {
         agents.send(command.agentId, { type: 'cancel', stream, attempt: command.attempt })
         return
       case 'retry':
-        settlement.attemptLost(request.jobId, command, flight.relay.record)
+        settlement.attemptLost(flight, command, flight.relay.record)
         this.schedule({
           type: 'retry',
           jobId: request.jobId,
@@ -316,8 +324,8 @@ export class Dispatcher implements Inference {
         this.#byStream.delete(stream)
         this.#bytesInFlight -= flight.keptBytes
         if (command.type === 'fail' && command.agentId !== null)
-          settlement.attemptFailed(request.jobId, command.agentId, command.error)
-        settlement.settle(request, flight.relay.record, command, flight.onEvent)
+          settlement.attemptFailed(flight, command.agentId, command.error)
+        settlement.settle(flight, flight.relay.record, command, flight.onEvent)
         this.schedule({ type: 'release', jobId: request.jobId })
     }
   }
@@ -339,6 +347,12 @@ export class Dispatcher implements Inference {
       flight.agentId = null
       this.#relay(flight, { type: 'agent_lost' })
     }
+  }
+
+  /** Jobs that run on the agent with that model, and so in one worker. */
+  jobsOn(agentId: AgentId, model: string): readonly JobId[] {
+    const there = this.#flightsOf(agentId).filter(({ request }) => request.model === model)
+    return there.map(({ request }) => request.jobId)
   }
 
   #newStream(): number {

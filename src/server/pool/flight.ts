@@ -7,6 +7,7 @@ import type { EmbedEvent, EmbedRequest, InferenceEvent, InferenceRequest } from 
 import { EmbedRelay } from '../relay/embed-relay.ts'
 import { RelayStream, type TokenIds } from '../relay/relay-stream.ts'
 import { vectorBytes } from './model-refusal.ts'
+import { RequestContent } from './request-content.ts'
 
 /** One request in flight, of whatever kind: the pure relay and what the driver needs beside it. */
 export type Flight = Departure & {
@@ -25,6 +26,7 @@ export type Departure = {
   /** What the agent is told to do. */
   readonly assignment: (attempt: Omit<Assign, 'type' | 'chat'>) => ServerMessage
   readonly onEvent: (event: InferenceEvent) => void
+  readonly content: RequestContent
   /** Of the job on the wire. */
   readonly wireBytes: number
   /** Of the job, and of vectors that are on their way: what is kept until the end. */
@@ -45,6 +47,7 @@ export function chatDeparture(
     relay: new RelayStream(chat, tokenIds, request.promptCounts ?? true),
     assignment: attempt => ({ type: 'assign', ...attempt, chat }),
     onEvent,
+    content: RequestContent.ofChat(request.model, chat),
     wireBytes,
     keptBytes: wireBytes,
   }
@@ -77,6 +80,7 @@ export function embedDeparture(
       else if (event.type === 'finished')
         onEvent({ type: 'finished', vectors: relay.vectors, usage: event.usage })
     },
+    content: RequestContent.ofEmbed(request.model, embed),
     wireBytes,
     keptBytes: wireBytes + vectorBytes(manifest, request),
   }

@@ -11,6 +11,7 @@ import type { Dispatcher } from './dispatcher.ts'
 import type { HealthWatch } from './health-watch.ts'
 import type { PoolRandom } from './pool-random.ts'
 import type { RegistryWriter } from './registry-writer.ts'
+import type { ReliabilityWatch } from './reliability-watch.ts'
 import type { Clock } from '../../clock.ts'
 
 export type PoolAdminDeps = {
@@ -20,6 +21,7 @@ export type PoolAdminDeps = {
   readonly dispatcher: Dispatcher
   readonly agents: ConnectedAgents
   readonly health: HealthWatch
+  readonly reliability: ReliabilityWatch
   readonly catalogue: Catalogue
   readonly random: PoolRandom
   readonly createJoinLink: PoolAdmin['createJoinLink']
@@ -34,6 +36,7 @@ export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
       live: live(deps, record.id),
       inventory: dispatcher.scheduler.agent(record.id)?.inventory ?? record.capabilities,
       health: deps.health.of(record, deps.clock.now()),
+      reliability: deps.reliability.of(record, deps.clock.now()),
       models: dispatcher.scheduler.models(),
       now: deps.clock.now(),
     })

@@ -2,6 +2,7 @@ import type { HealthRecord } from '../../capability/health-record.ts'
 import type { Instant } from '../../clock.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
+import type { ReliabilityRecord } from '../../scheduler/reliability.ts'
 import type { AgentStatus, HistoryEvent, Store } from '../store/store.ts'
 
 /** History that may wait for a database that does not answer; beyond it the oldest is dropped, and that is logged. */
@@ -17,7 +18,7 @@ export class RegistryWriter {
   readonly #heartbeats = new Map<AgentId, Instant>()
   readonly #statuses = new Map<AgentId, AgentStatus>()
   readonly #capabilities = new Map<AgentId, { inventory: Inventory; region: string | null }>()
-  readonly #reliabilities = new Map<AgentId, number>()
+  readonly #reliabilities = new Map<AgentId, { reliability: number; record: ReliabilityRecord }>()
   readonly #healths = new Map<AgentId, HealthRecord>()
   #history: HistoryEvent[] = []
   #flushing: Promise<void> | null = null
@@ -40,8 +41,8 @@ export class RegistryWriter {
     this.#capabilities.set(id, { inventory, region })
   }
 
-  reliability(id: AgentId, reliability: number): void {
-    this.#reliabilities.set(id, reliability)
+  reliability(id: AgentId, reliability: number, record: ReliabilityRecord): void {
+    this.#reliabilities.set(id, { reliability, record })
   }
 
   health(id: AgentId, health: HealthRecord): void {
@@ -75,7 +76,9 @@ export class RegistryWriter {
       this.#store.updateAgentCapabilities(id, inventory, region),
     )
     await drain(this.#statuses, (id, status) => this.#store.setAgentStatus(id, status))
-    await drain(this.#reliabilities, (id, value) => this.#store.setAgentReliability(id, value))
+    await drain(this.#reliabilities, (id, { reliability, record }) =>
+      this.#store.setAgentReliability(id, reliability, record),
+    )
     await drain(this.#healths, (id, health) => this.#store.setAgentHealth(id, health))
     await this.#writeHistory()
   }

@@ -1,16 +1,16 @@
 import type { Clock, Instant } from '../../clock.ts'
-import { isWorkerEnd, type ErrorCode, type Failure } from '../../protocol/errors.ts'
+import type { ErrorCode, Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { JobId } from '../../protocol/ids.ts'
-import { isOwnFault, reliabilityAfter } from '../../scheduler/reliability.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { RelayCommand, RelayRecord } from '../relay/relay-stream.ts'
 import { elapsed } from '../timers.ts'
 import type { RequestRecord, Store } from '../store/store.ts'
-import type { RegistryWriter } from './registry-writer.ts'
+import type { AttemptOutcomes, JudgedJob } from './attempt-outcomes.ts'
 
 type Ending = Extract<RelayCommand, { type: 'finish' | 'fail' | 'abandon' }>
 type Settled = Omit<InferenceRequest, 'chat'>
+type SettledJob = JudgedJob & { readonly request: Settled }
 type Served = Omit<RelayRecord, 'tokens'>
 
 export type LostAttempt = Pick<RelayRecord, 'attempts' | 'tokens'> & {
@@ -22,12 +22,7 @@ export type LostAttempt = Pick<RelayRecord, 'attempts' | 'tokens'> & {
 export type SettlementDeps = {
   readonly clock: Clock
   readonly store: Store
-  readonly registry: RegistryWriter
-  /** The reliability an agent has now; undefined for one that has left. */
-  readonly reliabilityOf: (agentId: AgentId) => number | undefined
-  readonly setReliability: (agentId: AgentId, reliability: number) => void
-  /** An inference ended on the agent; `ok` false: it failed, and that was the machine's own doing. */
-  readonly onOutcome: (agentId: AgentId, ok: boolean) => void
+  readonly outcomes: AttemptOutcomes
   /** One line and the counters for every request that has ended. */
   readonly onEnded: (request: RequestRecord) => void
   /** An attempt ended and another agent is looked for, who goes on behind the tokens accepted so far. */
@@ -42,8 +37,6 @@ export type SettlementDeps = {
 export class Settlement {
   readonly #deps: SettlementDeps
   readonly #pending = new Set<Promise<void>>()
-  /** Agents that failed a job which has not ended yet; one that failed it twice counts once. */
-  readonly #faults = new Map<JobId, Set<AgentId>>()
 
   constructor(deps: SettlementDeps) {
     this.#deps = deps
@@ -56,16 +49,16 @@ export class Settlement {
   }
 
   settle(
-    request: Settled,
+    job: SettledJob,
     served: Served,
-    ending: Ending,
+    end: Ending,
     onEvent: (event: InferenceEvent) => void,
   ): void {
-    const record = requestRecord(request, served, ending, this.#deps.clock.now())
-    this.#deps.onEnded(record)
-    const completedBy = ending.type === 'finish' ? served.agentId : null
-    if (completedBy !== null) this.#completed(completedBy, record)
-    this.#tellOutcomes(request.jobId, completedBy)
+    const { clock, outcomes, onEnded } = this.#deps
+    const ending = this.#named(job, end)
+    const record = requestRecord(job.request, served, ending, clock.now())
+    onEnded(record)
+    outcomes.jobEnded(job, ending.type === 'finish' ? served.agentId : null, ending.usage)
     const pending = this.#store(record)
       .then(
         () => tell(ending, onEvent),
@@ -89,55 +82,29 @@ export class Settlement {
 
   /** An attempt failed and the request goes on elsewhere. @param record as it is before the next attempt */
   attemptLost(
-    jobId: JobId,
+    job: SettledJob,
     { agentId, error }: Extract<RelayCommand, { type: 'retry' }>,
     { attempts, tokens }: RelayRecord,
   ): void {
+    const { jobId } = job.request
     this.#deps.onAttemptLost({ jobId, agentId, attempts, tokens, errorCode: error.code })
-    this.attemptFailed(jobId, agentId, error)
+    this.attemptFailed(job, agentId, error)
   }
 
-  /** Puts an attempt's failure on the agent's record. */
-  attemptFailed(jobId: JobId, agentId: AgentId, error: Failure): void {
-    const type = isWorkerEnd(error.code) ? 'worker_died' : 'failed_request'
-    const at = this.#deps.clock.now()
-    this.#deps.registry.history({ agentId, type, at, metadata: { code: error.code } })
-    this.#rate(agentId, error)
-    if (!isOwnFault(error.code)) return
-    const faults = this.#faults.get(jobId)
-    if (faults === undefined) this.#faults.set(jobId, new Set([agentId]))
-    else faults.add(agentId)
+  /** Puts an attempt's failure on the record of whoever was at fault. */
+  attemptFailed(job: SettledJob, agentId: AgentId, error: Failure): void {
+    this.#deps.outcomes.attemptFailed(job, agentId, error)
   }
 
-  /**
-   * Tells which machines' inferences worked. A request that several machines failed and none completed says more about
-   * itself than about them.
-   */
-  #tellOutcomes(jobId: JobId, completedBy: AgentId | null): void {
-    const faults = this.#faults.get(jobId) ?? new Set()
-    this.#faults.delete(jobId)
-    const isPoisonous = completedBy === null && faults.size > 1
-    if (!isPoisonous) for (const agentId of faults) this.#deps.onOutcome(agentId, false)
-    if (completedBy !== null) this.#deps.onOutcome(completedBy, true)
+  /** @returns why the request is not run anywhere any more; null: it may be */
+  quarantine(job: Pick<SettledJob, 'content'>): Failure | null {
+    return this.#deps.outcomes.quarantine(job)
   }
 
-  #completed(agentId: AgentId, record: RequestRecord): void {
-    this.#deps.registry.history({
-      agentId,
-      type: 'completed_request',
-      at: record.endedAt,
-      metadata: { model: record.model, completionTokens: record.completionTokens },
-    })
-    this.#rate(agentId, null)
-  }
-
-  #rate(agentId: AgentId, error: Failure | null): void {
-    const before = this.#deps.reliabilityOf(agentId)
-    if (before === undefined) return
-    const after = reliabilityAfter(before, error?.code ?? null)
-    if (after === before) return
-    this.#deps.setReliability(agentId, after)
-    this.#deps.registry.reliability(agentId, after)
+  /** That a request is poison says more than how its last worker ended. */
+  #named(job: SettledJob, ending: Ending): Ending {
+    if (ending.type !== 'fail') return ending
+    return { ...ending, error: this.quarantine(job) ?? ending.error }
   }
 }
 

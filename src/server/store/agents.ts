@@ -141,8 +141,8 @@ export const agentMethods = (db: StoreDatabase): AgentMethods => ({
     return changed.length === 1
   },
 
-  async setAgentReliability(id, reliability) {
-    await db.update(agents).set({ reliability }).where(eq(agents.agentId, id))
+  async setAgentReliability(id, reliability, reliabilityRecord) {
+    await db.update(agents).set({ reliability, reliabilityRecord }).where(eq(agents.agentId, id))
   },
 
   async setAgentHealth(id, health) {

@@ -16,6 +16,7 @@ import type { ModelManifest, ModelSource } from '../../models/manifest.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId, JobId } from '../../protocol/ids.ts'
+import type { ReliabilityRecord } from '../../scheduler/reliability.ts'
 import { bytes, document, instant, safeText, safeVarchar } from './columns.ts'
 
 /** The specification's tables (section 2.1) and what the store keeps beside them. `bun run db:generate` after an edit. */
@@ -34,6 +35,8 @@ export const agentEvent = pgEnum('agent_event', [
   'thermal_event',
   'became_unhealthy',
   'became_healthy',
+  'reliability_changed',
+  'fault_taken_back',
 ])
 export const keyScope = pgEnum('key_scope', ['infer', 'models:read', 'admin'])
 export const requestOutcome = pgEnum('request_outcome', ['completed', 'failed', 'cancelled'])
@@ -47,6 +50,8 @@ export const agents = pgTable(
     status: agentStatus('status').notNull().default('offline'),
     lastHeartbeat: instant('last_heartbeat'),
     reliability: doublePrecision('reliability').notNull(),
+    /** What the figure beside it is made of. */
+    reliabilityRecord: document<ReliabilityRecord>('reliability_record'),
     region: safeVarchar('region', { charactersMax: 64 }),
     name: safeVarchar('name', { charactersMax: 128 }).notNull(),
     apiKeyHash: bytes('api_key_hash').notNull(),

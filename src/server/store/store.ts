@@ -4,6 +4,7 @@ import type { ModelManifest, ModelSource } from '../../models/manifest.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId, JobId } from '../../protocol/ids.ts'
+import type { ReliabilityRecord } from '../../scheduler/reliability.ts'
 
 /** What the specification's `status` column shows; liveness in memory is finer and decides. */
 export type AgentStatus = 'online' | 'degraded' | 'offline'
@@ -24,6 +25,8 @@ export type AgentRecord = {
   readonly lastHeartbeatAt: Instant | null
   /** 0 to 1, earned (specification, decision 3). */
   readonly reliability: number
+  /** What it is made of; null: nothing has happened yet. */
+  readonly reliabilityRecord: ReliabilityRecord | null
   readonly region: string | null
   readonly enrolledAt: Instant
   /** Null: nothing was ever noted against its hardware. */
@@ -44,6 +47,8 @@ export type HistoryEvent = {
     | 'thermal_event'
     | 'became_unhealthy'
     | 'became_healthy'
+    | 'reliability_changed'
+    | 'fault_taken_back'
   readonly at: Instant
   readonly metadata: Readonly<Record<string, unknown>>
 }
@@ -133,7 +138,7 @@ export type Store = {
   setAgentStatus(id: AgentId, status: AgentStatus): Promise<void>
   /** @returns false when there is no such agent */
   setAgentAdminState(id: AgentId, state: AdminState): Promise<boolean>
-  setAgentReliability(id: AgentId, reliability: number): Promise<void>
+  setAgentReliability(id: AgentId, reliability: number, record: ReliabilityRecord): Promise<void>
   setAgentHealth(id: AgentId, health: HealthRecord): Promise<void>
   recordHeartbeats(beats: readonly { id: AgentId; at: Instant }[]): Promise<void>
   appendHistory(events: readonly HistoryEvent[]): Promise<void>
