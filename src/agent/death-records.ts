@@ -1,6 +1,7 @@
 import type { JobId } from '../protocol/ids.ts'
 import { agentLimits } from './agent-limits.ts'
 import { becameReady, blame, jobFinished, noDeaths, noteDeath, type DeathLog } from './death-log.ts'
+import { heldUpExit } from './engine/engine.ts'
 import type { Instance } from './instance.ts'
 
 /** A file that is not loaded any more. */
@@ -66,5 +67,5 @@ export class DeathRecords {
 export const refusalOf = ({ reason }: QuarantinedFile): string =>
   `the file is in quarantine on this machine: ${reason}. It is tried again when the engine is another version, or when quarantine.json in the agent's state directory is deleted and the agent started anew`
 
-/** The system ended it (memory), or it never began: neither says anything about the file. */
-const innocentExits: ReadonlySet<string> = new Set(['signal SIGKILL', 'not started'])
+/** The system ended it (memory), it never began, or a client's grammar held it up: none says anything about the file. */
+const innocentExits: ReadonlySet<string> = new Set(['signal SIGKILL', 'not started', heldUpExit])

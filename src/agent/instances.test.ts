@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { newInstanceId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
 import { agentLimits } from './agent-limits.ts'
+import { heldUpExit } from './engine/engine.ts'
 import type { InstanceCommand } from './instance-event.ts'
 import {
   gib,
@@ -234,6 +235,20 @@ describe('a worker that dies', () => {
     expect(brief(commands)).toEqual(['failed 1 model_load_failed', 'instance failed'])
     expect(brief(bench.order(loadOf(a)))).toEqual(['instance loading', 'fetch_file'])
     expect(brief(bench.word(startedEngine(bench.fileReady(a)), died))).toContain('start_engine')
+  })
+
+  test('because a client’s grammar held it up says nothing against file or machine', () => {
+    const bench = new Bench()
+    let engine = bench.ready(a)
+    const error = { code: 'model_unloaded', message: 'begun anew' } as const
+    for (let i = 0; i < 3 * agentLimits.workerDeathsMax; i++) {
+      bench.order(assignOf(a, i))
+      const commands = bench.word(engine, { type: 'died', error, exit: heldUpExit })
+      expect(brief(commands)).toContain(`failed ${i} model_unloaded`)
+      expect(commands.some(command => command.type === 'quarantine')).toBe(false)
+      engine = startedEngine(commands)
+      bench.word(engine, ready)
+    }
   })
 
   test('now and then is started again every time', () => {

@@ -6,6 +6,7 @@ import type { Load } from '../protocol/server-message.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { Order } from './connection-event.ts'
 import { DeathRecords, refusalOf, type QuarantinedFile } from './death-records.ts'
+import { heldUpExit } from './engine/engine.ts'
 import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
@@ -358,7 +359,8 @@ export class Instances {
     if (instance.phase.name !== 'starting' && instance.phase.name !== 'ready') return []
     const { path } = instance.phase
     const windowStart = this.#now - agentLimits.workerDeathWindowMs
-    instance.deaths = [...instance.deaths.filter(at => at > windowStart), this.#now]
+    instance.deaths = instance.deaths.filter(at => at > windowStart)
+    if (word.exit !== heldUpExit) instance.deaths.push(this.#now)
     const guilty = this.#records.died(instance, word.exit)
     const { name } = instance.load.manifest
     const ended = [...instance.running.values()].map(job => failJob(job, word.error))

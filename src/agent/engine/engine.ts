@@ -80,6 +80,9 @@ export type EngineEvent =
   /** The process behind the engine is gone; nothing follows. Jobs that were running have had no `failed`. */
   | { readonly type: 'died'; readonly error: Failure; readonly exit: string }
 
+/** The `exit` of a worker that one job's grammar kept from the others. It says nothing about engine, file or machine. */
+export const heldUpExit = 'held up by a grammar'
+
 /**
  * Runs one loaded model. One engine is one worker process, or a connection to an engine of the owner
  * (external/external-engine.ts), which has no pid here and dies when it does not answer any more. It takes jobs as soon

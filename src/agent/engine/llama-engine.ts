@@ -13,8 +13,16 @@ import {
   type WorkerReport,
   type WorkerRequest,
 } from '../worker/worker-message.ts'
-import type { Engine, EngineEvent, EngineModel, EngineTask, StartEngine } from './engine.ts'
-import { LastLines } from './last-lines.ts'
+import { heldUpExitCode } from '../worker/grammar-guard.ts'
+import { DeathLines } from './death-lines.ts'
+import {
+  heldUpExit,
+  type Engine,
+  type EngineEvent,
+  type EngineModel,
+  type EngineTask,
+  type StartEngine,
+} from './engine.ts'
 import type { WorkerProgram } from './worker-program.ts'
 
 export type LlamaEngineOptions = WorkerProgram & {
@@ -105,6 +113,12 @@ export type LlamaEngine = Engine & {
   statistics(): Promise<BatchStatistics | null>
 }
 
+/** The job that did it has failed before; the others go on elsewhere, or here when the model is back. */
+const heldUp: Failure = {
+  code: 'model_unloaded',
+  message: "one request's grammar held the worker up, and it was begun anew",
+}
+
 type Process = Bun.Subprocess<'pipe', 'pipe', 'pipe'>
 
 /** Stream and attempt of a job as one number, exact below 2^48. */
@@ -114,7 +128,7 @@ class LlamaWorker implements LlamaEngine {
   readonly #onEvent: (event: EngineEvent) => void
   readonly #after: LlamaEngineOptions['after']
   readonly #process: Process | null
-  readonly #stderr = new LastLines()
+  readonly #stderr = new DeathLines()
   readonly #gone: Promise<void>
   /** Jobs that may still be heard of. */
   readonly #jobs = new Set<number>()
@@ -143,6 +157,7 @@ class LlamaWorker implements LlamaEngine {
   run(job: EngineTask): void {
     const { stream, attempt } = job
     this.#jobs.add(jobKey(stream, attempt))
+    this.#stderr.jobsBegin()
     const error = this.#send('embed' in job ? { type: 'embed', ...job } : { type: 'run', ...job })
     if (error !== null) this.#report({ type: 'failed', stream, attempt, error })
   }
@@ -211,6 +226,10 @@ class LlamaWorker implements LlamaEngine {
   async #watch(worker: Process): Promise<void> {
     await Promise.all([this.#readOutput(worker), this.#readErrors(worker), worker.exited])
     if (this.#closing) return
+    if (worker.exitCode === heldUpExitCode && this.#violation === null) {
+      this.#onEvent({ type: 'died', error: heldUp, exit: heldUpExit })
+      return
+    }
     const exit =
       worker.signalCode === null ? `exit code ${worker.exitCode}` : `signal ${worker.signalCode}`
     const because = this.#violation === null ? exit : `${this.#violation}; ${exit}`

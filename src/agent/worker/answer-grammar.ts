@@ -28,10 +28,12 @@ export class AnswerGrammar {
       const state = new LlamaGrammarEvaluationState({ model, grammar: parsed })
       return new AnswerGrammar(model, state, options)
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      // The library's reason is in the error; its text may be the grammar's, which is the client's.
+      if (!(error instanceof Error)) throw error
       return {
         code: 'invalid_request',
-        message: `llama.cpp cannot use the grammar (an undefined rule, left recursion or too many repetitions): ${reason.slice(0, 300)}`,
+        message:
+          'llama.cpp cannot use the grammar (an undefined rule, left recursion or too many repetitions)',
       }
     }
   }

@@ -44,11 +44,16 @@ export function compileChatTemplate(source: string, tokens: TemplateTokens): Cha
       if (typeof rendered === 'string') return rendered
       return { code: 'unsupported', message: 'the chat template of the model gives no text' }
     } catch (error) {
-      if (error instanceof TemplateRefusal)
-        return { code: 'invalid_request', message: error.message }
+      // Only what the template's author wrote is told: an error's text may hold what the client wrote.
+      if (!(error instanceof TemplateRefusal))
+        return {
+          code: 'unsupported',
+          message: 'the chat template of the model cannot render this chat',
+        }
+      const isAuthors = source.includes(error.message)
       return {
-        code: 'unsupported',
-        message: `the chat template of the model cannot render this chat: ${reasonOf(error)}`,
+        code: 'invalid_request',
+        message: isAuthors ? error.message : 'the chat template of the model refuses this chat',
       }
     }
   }

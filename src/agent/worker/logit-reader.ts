@@ -1,4 +1,5 @@
 import type { LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
+import { property, samplingThrough } from './native-sampling.ts'
 
 /** What the model itself said at one place of an answer, before anything that a job asks for changed it. */
 export type DrawnLogits = {
@@ -16,7 +17,7 @@ const logprobMin = -9_999
  * A view of a sequence that samples as the sequence does and reads the model's own logits behind each draw. The library
  * tells probabilities after sampling, or logits instead of sampling, never both of one computation. So this stands where the
  * library's sequence calls the native context, and samples twice more from what was computed, greedily and by the
- * likeliest: neither changes a logit. Everything is looked at first; logit-reader.test.ts fails when a new version moved it.
+ * likeliest: neither changes a logit.
  * @param top how many of the likeliest tokens are read as well
  * @throws when the library is not as it was
  */
@@ -26,25 +27,18 @@ export function readingLogits(
   top: number,
   onDraw: (drawn: DrawnLogits) => void,
 ): LlamaContextSequence {
-  const context = property(sequence, '_context')
-  const native = property(context, '_ctx')
-  const sampleToken = property(native, 'sampleToken')
   const samplers = property(property(model.llama, '_bindings'), 'AddonSampler')
-  if (typeof sampleToken !== 'function' || typeof samplers !== 'function' || !isObject(native))
+  if (typeof samplers !== 'function')
     throw new Error('node-llama-cpp’s logits cannot be read any more; see logit-reader.ts')
-  const sample = (...args: unknown[]) => Reflect.apply(sampleToken, native, args) as unknown
-  const sampleAndRead = async (at: unknown, sampler: unknown, ...further: unknown[]) => {
+  return samplingThrough(sequence, sample => async (at, sampler, ...further) => {
     const tokenId: unknown = await sample(at, sampler, ...further)
     // What ended without a token is the library's to tell.
     if (typeof tokenId !== 'number' || tokenId < 0) return tokenId
-    const own = (config: object, ...wanted: unknown[]) =>
+    const own: OwnSample = (config, ...wanted) =>
       sampleOnce(samplers, model, config, chosen => sample(at, chosen, false, false, ...wanted))
     onDraw(await readLogits(own, tokenId, top))
     return tokenId
-  }
-  const nativeView = overlay(native, { sampleToken: sampleAndRead }, native)
-  const contextView = overlay(sequence.context, { _ctx: nativeView }, sequence.context)
-  return overlay(sequence, { _context: contextView }, null)
+  })
 }
 
 /** Samples with a sampler of its own. @returns what the native side tells: [id, probabilities, confidence, logits, weight] */
@@ -102,30 +96,9 @@ function pairsOf(list: unknown): readonly { tokenId: number; logit: number }[] {
   })
 }
 
-/** @param self what its functions are called on; null: the view itself, so that they see what lies over it */
-function overlay<Target extends object>(
-  target: Target,
-  over: Readonly<Record<string, unknown>>,
-  self: object | null,
-): Target {
-  return new Proxy(target, {
-    get: (_, name) => {
-      if (typeof name === 'string' && Object.hasOwn(over, name)) return over[name]
-      const value = property(target, name)
-      return self !== null && typeof value === 'function' ? value.bind(self) : value
-    },
-  })
-}
-
 const call = (target: unknown, name: string, ...args: readonly unknown[]): unknown => {
   const method = property(target, name)
   if (typeof method !== 'function')
     throw new Error(`node-llama-cpp’s sampler has no ${name} any more; see logit-reader.ts`)
   return Reflect.apply(method, target, args) as unknown
 }
-
-const isObject = (value: unknown): value is object =>
-  (typeof value === 'object' && value !== null) || typeof value === 'function'
-
-const property = (value: unknown, name: string | symbol): unknown =>
-  isObject(value) ? (Reflect.get(value, name) as unknown) : undefined

@@ -151,6 +151,13 @@ describe('templates', () => {
   test('that refuse a chat make it an invalid request in their own words', () => {
     const build = builder('{{ raise_exception("roles must alternate") }}')
     expect(build(user('x'))).toEqual({ code: 'invalid_request', message: 'roles must alternate' })
+    // But never in the client's.
+    for (const template of [
+      '{{ raise_exception("no " + messages[0].content) }}',
+      '{{ messages[0].content | int + [] }}',
+      '{{ messages[0].content.canary() }}',
+    ])
+      expect(JSON.stringify(builder(template)(user('the canary')))).not.toContain('canary')
   })
 
   test('that break are unsupported, at once or when they run', () => {

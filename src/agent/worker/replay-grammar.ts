@@ -1,4 +1,5 @@
 import type { Llama, LlamaGrammarEvaluationState } from 'node-llama-cpp'
+import { property } from './native-sampling.ts'
 
 /**
  * Advances a grammar's state by a token that an earlier attempt drew, as the library does itself with each token that it
@@ -22,8 +23,3 @@ export function replayGrammarToken(
   Reflect.apply(accept, sampler, [native, tokenId])
   return true
 }
-
-const property = (value: unknown, name: string): unknown =>
-  (typeof value === 'object' && value !== null) || typeof value === 'function'
-    ? (Reflect.get(value, name) as unknown)
-    : undefined

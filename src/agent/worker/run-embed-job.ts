@@ -4,6 +4,7 @@ import { limits } from '../../protocol/limits.ts'
 import { encodeVectorFrame } from '../../protocol/vector-frame.ts'
 import type { EmbedEngineJob } from '../engine/engine.ts'
 import type { Embedder, PreparedInput } from './embedder.ts'
+import { engineFault } from './engine-fault.ts'
 import type { JobEntry } from './job-table.ts'
 import type { WorkerOutput } from './worker-output.ts'
 
@@ -22,8 +23,7 @@ export async function runEmbedJob(
     const inputs = embedder.prepare(embed)
     failure = 'code' in inputs ? inputs : await compute(embedder, entry, inputs, output)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    failure = { code: 'internal', message: `the engine failed: ${reason.slice(0, 500)}` }
+    failure = engineFault(error)
   }
   if (entry.cancelled) return
   output.say(

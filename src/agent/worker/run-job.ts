@@ -2,6 +2,7 @@ import type { FinishReason } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { EngineJob } from '../engine/engine.ts'
 import { AnswerWriter } from './answer-writer.ts'
+import { engineFault } from './engine-fault.ts'
 import type { JobEntry } from './job-table.ts'
 import type { LoadedModel } from './load-model.ts'
 import { PromptCache } from './prompt-cache.ts'
@@ -23,8 +24,7 @@ export async function runJob(
   try {
     result = await answer(model, entry, output)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    result = { code: 'internal', message: `the engine failed: ${reason.slice(0, 500)}` }
+    result = engineFault(error)
   }
   if (result === null || entry.cancelled) return
   output.say(
@@ -75,6 +75,11 @@ async function answerIn(
   const sampler = await model.createSampler(job.chat, {
     reasoning: prompt.reasoning,
     replayed,
+    // Told at once: what the engine is busy with may never end.
+    onStuck: error => {
+      if (!entry.cancelled) output.say({ type: 'failed', stream, attempt, error })
+      entry.cancelled = true
+    },
   })
   if ('code' in sampler) return sampler
   output.say({
@@ -102,7 +107,7 @@ async function answerIn(
   if (!isComplete()) {
     const generation = { prompt, replayed, sampler, writer, isComplete }
     const done = await generate(model, entry, cache, generation)
-    if (!done) return null
+    if (done !== 'complete') return done
     writer.finish()
   }
   return { reason: finishReason() ?? 'stop', tokens: writer.tokens }
@@ -165,13 +170,13 @@ type Generation = {
   readonly isComplete: () => boolean
 }
 
-/** Samples until the answer is complete. @returns false when the job was cancelled */
+/** Samples until the answer is complete. @returns null when the job was cancelled, or why it cannot go on */
 async function generate(
   model: LoadedModel,
   entry: JobEntry<EngineJob>,
   cache: PromptCache,
   { prompt, replayed, sampler, writer, isComplete }: Generation,
-): Promise<boolean> {
+): Promise<'complete' | Failure | null> {
   const { gate } = model
   gate.enter()
   try {
@@ -179,7 +184,7 @@ async function generate(
     const pieces = prefillPieces(rest, replayed, model.pieceTokens)
     let next = pieces.pop() ?? []
     for (const piece of pieces) {
-      if (entry.cancelled) return false
+      if (entry.cancelled) return null
       await gate.pass()
       await cache.sequence.evaluateWithoutGeneratingNewTokens(piece.map(tokenOf), cache.options)
       cache.computed(piece.length)
@@ -188,12 +193,13 @@ async function generate(
       await gate.pass()
       const drawn = await sampler.next(cache, next)
       cache.computed(next.length)
-      if (entry.cancelled) return false
+      if (entry.cancelled) return null
+      if ('code' in drawn) return drawn
       writer.accept(drawn.tokenId, drawn.logprob)
-      if (isComplete()) return true
+      if (isComplete()) return 'complete'
       next = [drawn.tokenId]
     }
-    return false
+    return null
   } finally {
     gate.leave()
   }

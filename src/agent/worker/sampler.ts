@@ -1,10 +1,11 @@
-import type { LlamaModel, SequenceEvaluateOptions } from 'node-llama-cpp'
+import type { LlamaModel, SequenceEvaluateOptions, Token } from 'node-llama-cpp'
 import type { TokenizerFacts } from '../../models/gguf-facts.ts'
 import type { ChatJob, Sampling } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { AnswerGrammar } from './answer-grammar.ts'
 import type { ReducerOptions } from './answer-reducer.ts'
+import { GrammarGuard } from './grammar-guard.ts'
 import { LogitWatch } from './logit-watch.ts'
 import { silentTokens, type TokenBytes } from './token-bytes.ts'
 import type { PromptCache } from './prompt-cache.ts'
@@ -13,11 +14,11 @@ import { tokenSeed } from './token-seed.ts'
 
 /** Draws one answer's tokens, one after another. */
 export type Sampler = {
-  /** Computes the given tokens and samples the answer's next one. */
+  /** Computes the given tokens and samples the answer's next one. @returns a failure when the grammar has none */
   next(
     cache: Pick<PromptCache, 'sequence' | 'options'>,
     tokenIds: readonly number[],
-  ): Promise<Drawn>
+  ): Promise<Drawn | Failure>
 }
 
 export type Drawn = {
@@ -31,6 +32,8 @@ export type Beginning = {
   readonly reasoning: ReducerOptions['reasoning']
   /** The answer's tokens so far, from an earlier attempt. */
   readonly replayed: readonly number[]
+  /** Called in the middle of a sample that the grammar makes far too long. */
+  readonly onStuck: (error: Failure) => void
 }
 
 /** @returns a failure when this model cannot be sampled as the job wants it */
@@ -75,6 +78,7 @@ export async function loadSampling(
       replayed: beginning.replayed,
       logits,
       grammar,
+      guard: grammar === null ? null : new GrammarGuard(beginning.onStuck),
       free: logitBias.length > 0 ? biasesWith([]) : {},
       // llama.cpp takes their names for their text: a grammar would be kept by what nobody sees.
       held: grammar === null ? {} : biasesWith(silent),
@@ -118,6 +122,7 @@ type AnswerParts = {
   readonly replayed: readonly number[]
   readonly logits: LogitWatch | null
   readonly grammar: AnswerGrammar | null
+  readonly guard: GrammarGuard | null
   /** Biases while no grammar holds. */
   readonly free: SequenceEvaluateOptions
   /** And while one does. */
@@ -142,9 +147,10 @@ class AnswerSampler implements Sampler {
   async next(
     { sequence, options }: Pick<PromptCache, 'sequence' | 'options'>,
     tokenIds: readonly number[],
-  ): Promise<Drawn> {
-    const { logits, grammar } = this.#parts
-    const drawFrom = logits?.over(sequence) ?? sequence
+  ): Promise<Drawn | Failure> {
+    const { logits, grammar, guard } = this.#parts
+    const guarded = guard?.over(sequence) ?? sequence
+    const drawFrom = logits?.over(guarded) ?? guarded
     const iterator = drawFrom.evaluate(tokenIds.map(tokenOf), {
       ...options,
       ...this.#options,
@@ -153,9 +159,8 @@ class AnswerSampler implements Sampler {
       // Left out, the library would take the clock.
       seed: tokenSeed(this.#sampling.seed, this.#answer.length),
     })
-    const { value } = await iterator.next()
-    await iterator.return()
-    if (value === undefined) throw new Error('no token came')
+    const value = await drawn(iterator, guard)
+    if (typeof value !== 'number') return value
     this.#answer.push(value)
     grammar?.drawn(value)
     return logits === null ? { tokenId: value } : { tokenId: value, logprob: logits.logprob }
@@ -173,5 +178,21 @@ class AnswerSampler implements Sampler {
     const punishTokens = this.#answer.slice(-penaltyWindowTokens).map(tokenOf)
     const penalty = repetitionPenalty
     return { repeatPenalty: { punishTokens, penalty, frequencyPenalty, presencePenalty } }
+  }
+}
+
+async function drawn(
+  iterator: AsyncGenerator<Token, void>,
+  guard: GrammarGuard | null,
+): Promise<Token | Failure> {
+  try {
+    const { value } = await iterator.next()
+    await iterator.return()
+    if (value === undefined) throw new Error('no token came')
+    return value
+  } catch (error) {
+    const fault = guard?.fault ?? null
+    if (fault === null) throw error
+    return fault
   }
 }
