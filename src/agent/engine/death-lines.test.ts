@@ -6,10 +6,10 @@ import { startLlamaEngine } from './llama-engine.ts'
 describe('what may be told of a line once there are jobs:', () => {
   const told: readonly [string, string][] = [
     [
-      '/home/runner/work/llama.cpp/ggml/src/ggml-backend.cpp:1472: GGML_ASSERT(n > 0) failed',
+      'llama.cpp/ggml/src/ggml-backend.cpp:1472: GGML_ASSERT(n > 0) failed',
       'ggml-backend.cpp:1472: an assertion failed',
     ],
-    ['D:\\a\\llama.cpp\\ggml\\src\\ggml-cuda.cu:88: CUDA error', 'ggml-cuda.cu:88: it gave up'],
+    ['llama.cpp\\ggml\\src\\ggml-cuda.cu:88: CUDA error', 'ggml-cuda.cu:88: it gave up'],
     [
       'CUDA error: an illegal memory access was encountered',
       'CUDA error: an illegal memory access',
