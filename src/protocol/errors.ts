@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'model_load_failed'
   | 'model_file_invalid'
   | 'timeout'
+  | 'stalled'
   | 'cancelled'
   | 'upgrade_required'
   | 'server_shutting_down'
@@ -77,6 +78,8 @@ export const errorMeanings: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   out_of_memory: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
   model_load_failed: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
   model_file_invalid: { httpStatus: 503, openaiType: 'server_error', retryElsewhere: true },
+  /** A stream fell silent, and another agent overtook it; the network may have been to blame as well as the machine. */
+  stalled: { httpStatus: 504, openaiType: 'server_error', retryElsewhere: true },
   timeout: { httpStatus: 504, openaiType: 'server_error', retryElsewhere: true },
   cancelled: { httpStatus: 499, openaiType: 'server_error', retryElsewhere: false },
   upgrade_required: { httpStatus: 426, openaiType: 'invalid_request_error', retryElsewhere: false },

@@ -24,6 +24,14 @@ export const limits = {
   /** First token: a fixed share plus one per prompt token (slow CPU prefill), model load not included. */
   firstByteBudgetMs: 30_000,
   firstBytePerPromptTokenMs: 20,
+  /**
+   * A stream has stalled after so many of its own median gaps between tokens, but never before `stallMinMs`; before there
+   * is a median, after `stallUnknownPaceMs`. Another agent then races it, and is asked for this often until one is free.
+   */
+  stallGapsRatio: 8,
+  stallMinMs: 500,
+  stallUnknownPaceMs: 5_000,
+  stallAskIntervalMs: 500,
   /** Memory that must stay free beside what a model needs (specification 1.2: model minimum + 512 MB). */
   memoryHeadroomMb: 512,
   /** Loading a model, download not included. */
@@ -78,6 +86,11 @@ function assertRelations(): void {
   check(
     limits.pingIntervalMs + limits.pongTimeoutMs < limits.heartbeatIntervalMs,
     'a ping must notice a silent loss before a heartbeat does',
+  )
+  check(
+    limits.stallMinMs < limits.stallUnknownPaceMs &&
+      limits.stallUnknownPaceMs < limits.firstByteBudgetMs,
+    'a stall is noticed before the stream is given up',
   )
   check(limits.reconnectDelayMinMs < limits.reconnectDelayMaxMs, 'backoff must grow')
   check(

@@ -58,6 +58,8 @@ const causes: Readonly<Record<ErrorCode, AttemptCause>> = {
   /** It was placed on a model that was leaving memory at that moment. */
   model_unloaded: 'server',
   agent_lost: 'network',
+  /** Another one overtook it. What has really stopped there shows by itself: a watchdog, a pong, a heartbeat. */
+  stalled: 'network',
   agent_refused: 'rules',
   overheated: 'heat',
   agent_faulty: 'node',

@@ -17,6 +17,14 @@ export type SchedulerCommand =
       readonly contextTokens: number
       readonly fallbacks: readonly AgentId[]
     }
+  /** A second lease, as `race` asked for. */
+  | {
+      readonly type: 'standby'
+      readonly jobId: JobId
+      readonly agentId: AgentId
+      readonly instanceId: InstanceId
+      readonly contextTokens: number
+    }
   | {
       readonly type: 'queued'
       readonly jobId: JobId

@@ -127,6 +127,15 @@ export type SchedulerEvent =
        */
       readonly formerAgent: 'avoid' | 'ban'
     }
+  /** The leased agent is late: a second one that has the model in memory and a slot free may race it. Nobody waits for that. */
+  | { readonly type: 'race'; readonly jobId: JobId }
+  /** One of two racing agents is out of it; `formerAgent` as above, null: nothing is held against it. */
+  | {
+      readonly type: 'drop'
+      readonly jobId: JobId
+      readonly agentId: AgentId
+      readonly formerAgent: 'avoid' | 'ban' | null
+    }
   /** The job is over, however it ended. */
   | { readonly type: 'release'; readonly jobId: JobId }
   | { readonly type: 'tick' }

@@ -49,6 +49,17 @@ export function choosePlacement(
   return loader === undefined ? wait : { type: 'load', agent: loader.agent }
 }
 
+/** Who could begin at once beside the agent that has the job: the best with the model in memory and a slot free. */
+export function chooseStandby(
+  { free }: Holders,
+  { needs, avoided, banned }: Wish,
+): Candidate | undefined {
+  const may = ({ agent, instance }: Candidate) =>
+    instance?.status.state === 'ready' && !banned.has(agent.id) && knowsAll(agent, needs)
+  const [other] = free.best(1, each => may(each) && !avoided.has(each.agent.id))
+  return other ?? free.best(1, may)[0]
+}
+
 const wait: Placement = { type: 'wait' }
 
 function leaseOf(

@@ -31,6 +31,8 @@ function runRandomPool(seed: number): void {
   }
   const pool = new Pool([{ ...tiny, shape: shapeOf(4, 2_000) }])
   const running = new Map<string, string>()
+  /** Second agents, by job. */
+  const racing = new Map<string, string>()
   const waiting = new Set<string>()
   const checkPlaced = (command: Extract<SchedulerCommand, { type: 'lease' | 'load' }>) => {
     const agent = pool.scheduler.agent(command.agentId)
@@ -56,13 +58,20 @@ function runRandomPool(seed: number): void {
       if (command.type === 'lease' || command.type === 'load') checkPlaced(command)
       if (command.type === 'lease') {
         waiting.delete(command.jobId)
+        racing.delete(command.jobId)
         running.set(command.jobId, command.agentId)
+      } else if (command.type === 'standby') {
+        expect(running.get(command.jobId)).not.toBe(command.agentId)
+        expect(racing.has(command.jobId)).toBe(false)
+        racing.set(command.jobId, command.agentId)
       } else if (command.type === 'queued') {
         running.delete(command.jobId)
+        racing.delete(command.jobId)
         waiting.add(command.jobId)
       } else if (command.type === 'refuse') {
         waiting.delete(command.jobId)
         running.delete(command.jobId)
+        racing.delete(command.jobId)
       }
     }
     let leases = 0
@@ -76,14 +85,28 @@ function runRandomPool(seed: number): void {
       leases += onAgent
     }
     expect(pool.scheduler.waiting).toBe(waiting.size)
-    expect(leases).toBeLessThanOrEqual(running.size)
+    expect(leases).toBeLessThanOrEqual(running.size + racing.size)
   }
   let jobs = 0
   for (let step = 0; step < 300; step++) {
     pool.now += random(2_000)
     const name = `agent-${random(5)}`
     const some = [...running.keys()][random(Math.max(1, running.size))]
-    switch (random(12)) {
+    switch (random(13)) {
+      case 12: {
+        const second = some === undefined ? undefined : racing.get(some)
+        if (some === undefined) break
+        if (second === undefined) {
+          apply(pool.race(some))
+          break
+        }
+        const first = running.get(some) ?? ''
+        const loser = random(2) === 0 ? first : second
+        racing.delete(some)
+        running.set(some, loser === first ? second : first)
+        apply(pool.drop(some, loser, random(2) === 0 ? 'avoid' : null))
+        break
+      }
       case 0:
       case 1: {
         const lost = [...running].filter(([, agent]) => agent === name).map(([job]) => job)
@@ -97,6 +120,7 @@ function runRandomPool(seed: number): void {
       case 2:
         if (some !== undefined) {
           running.delete(some)
+          racing.delete(some)
           apply(pool.release(some))
         }
         break
@@ -147,6 +171,7 @@ function runRandomPool(seed: number): void {
   while (running.size + waiting.size > 0) {
     const [job = ''] = [...running.keys(), ...waiting]
     running.delete(job)
+    racing.delete(job)
     waiting.delete(job)
     apply(pool.release(job))
   }

@@ -7,20 +7,11 @@ import type { SchedulerCommand } from './command.ts'
 import type { ModelFacts, SchedulerEvent } from './event.ts'
 import { obstacle } from './feasibility.ts'
 import { Fleet } from './fleet.ts'
+import type { Holders } from './holders.ts'
+import { Job } from './job.ts'
 import { standingOf } from './liveness.ts'
-import { choosePlacement, type Placement } from './placement.ts'
+import { choosePlacement, chooseStandby, type Placement } from './placement.ts'
 import { WaitingLine } from './waiting-line.ts'
-
-/** A job that is leased or waits; the model is pinned, so that a retry never goes on with other weights. */
-type Job = {
-  readonly model: ModelFacts
-  readonly needs: readonly ProtocolFeature[]
-  avoided: ReadonlySet<AgentId>
-  banned: ReadonlySet<AgentId>
-  /** Who could have taken over when the last lease was given, best first. */
-  fallbacks: readonly AgentId[]
-  lease: { readonly agentId: AgentId; readonly instanceId: InstanceId } | null
-}
 
 type EventOf<Type extends SchedulerEvent['type']> = Extract<SchedulerEvent, { type: Type }>
 
@@ -106,6 +97,12 @@ export class Scheduler {
       case 'retry':
         this.#retry(event)
         return
+      case 'race':
+        this.#race(event.jobId)
+        return
+      case 'drop':
+        this.#jobs.get(event.jobId)?.drop(this.#fleet, event.agentId, event.formerAgent)
+        return
       case 'release':
         this.#release(event.jobId)
         return
@@ -120,14 +117,7 @@ export class Scheduler {
       this.#refuse(jobId, { code: 'model_not_found', message: notFound(name) })
       return
     }
-    const job: Job = {
-      model,
-      needs,
-      avoided: nobody,
-      banned: nobody,
-      fallbacks: noFallbacks,
-      lease: null,
-    }
+    const job = new Job(jobId, model, needs)
     this.#jobs.set(jobId, job)
     const placement = this.#choose(job)
     if (placement.type !== 'wait') {
@@ -141,12 +131,8 @@ export class Scheduler {
 
   #retry({ jobId, spareInstanceId, formerAgent }: EventOf<'retry'>): void {
     const job = this.#jobs.get(jobId)
-    if (job === undefined || job.lease === null) return
-    const { agentId, instanceId } = job.lease
-    if (formerAgent === 'ban') job.banned = new Set([...job.banned, agentId])
-    else job.avoided = new Set([...job.avoided, agentId])
-    this.#fleet.release(agentId, instanceId, jobId)
-    job.lease = null
+    if (job?.isLeased !== true) return
+    job.letGo(this.#fleet, formerAgent)
     const placement = this.#choose(job)
     if (placement.type !== 'wait') {
       this.#act(jobId, job, spareInstanceId, placement)
@@ -160,14 +146,31 @@ export class Scheduler {
     const job = this.#jobs.get(jobId)
     if (job === undefined) return
     this.#jobs.delete(jobId)
-    if (job.lease === null) this.#line.remove(job.model.name, jobId)
-    else this.#fleet.release(job.lease.agentId, job.lease.instanceId, jobId)
+    if (job.isLeased) job.letGo(this.#fleet, null)
+    else this.#line.remove(job.model.name, jobId)
+  }
+
+  #race(jobId: JobId): void {
+    const job = this.#jobs.get(jobId)
+    const wish = job?.standbyWish ?? null
+    const holders = job === undefined ? undefined : this.#holdersOf(job)
+    if (job === undefined || wish === null || holders === undefined) return
+    const { agent, instance } = chooseStandby(holders, wish) ?? {}
+    if (agent === undefined || instance === undefined) return
+    job.lease(this.#fleet, agent, instance)
+    const { contextTokens, id: instanceId } = instance
+    this.#out.push({ type: 'standby', jobId, agentId: agent.id, instanceId, contextTokens })
+  }
+
+  /** Undefined: its weights are not in the catalogue any more. */
+  #holdersOf({ model: { name, sha256 } }: Job): Holders | undefined {
+    const holders = this.#fleet.index.of(name)
+    return holders?.model.sha256 === sha256 ? holders : undefined
   }
 
   #choose(job: Job): Placement {
-    const holders = this.#fleet.index.of(job.model.name)
-    if (holders?.model.sha256 === job.model.sha256)
-      return choosePlacement(this.#fleet, holders, job, this.#now)
+    const holders = this.#holdersOf(job)
+    if (holders !== undefined) return choosePlacement(this.#fleet, holders, job, this.#now)
     const message = `the model ${job.model.name} was taken out of the catalogue`
     return { type: 'refuse', error: { code: 'model_not_found', message } }
   }
@@ -187,8 +190,7 @@ export class Scheduler {
       placement.type === 'lease' ? placement.instance : this.#load(agent, spare, job.model)
     const fallbacks = placement.type === 'lease' ? placement.fallbacks : noFallbacks
     job.fallbacks = fallbacks
-    this.#fleet.lease(agent, instance, jobId)
-    job.lease = { agentId: agent.id, instanceId: instance.id }
+    job.lease(this.#fleet, agent, instance)
     this.#out.push({
       type: 'lease',
       jobId,
@@ -339,8 +341,6 @@ export class Scheduler {
   }
 }
 
-/** Of jobs that have not been interrupted, which are nearly all. */
-const nobody: ReadonlySet<AgentId> = new Set()
 const noFallbacks: readonly AgentId[] = []
 const noNeeds: readonly ProtocolFeature[] = []
 

@@ -82,6 +82,7 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
     clientMessage: 'The file of the model is damaged.',
   },
   timeout: { clientCode: 'timeout', retryAfterSeconds: null },
+  stalled: { clientCode: 'timeout', retryAfterSeconds: null },
   cancelled: { clientCode: 'cancelled', retryAfterSeconds: null },
   upgrade_required: { clientCode: 'upgrade_required', retryAfterSeconds: null },
   server_shutting_down: { clientCode: 'server_shutting_down', retryAfterSeconds: 5 },

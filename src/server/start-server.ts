@@ -14,7 +14,7 @@ import { housekeepingIntervalMs, keepHouse } from './pool/housekeeping.ts'
 import { openStore } from './store/open-store.ts'
 import { isStoreRefusal } from './store/store-refusal.ts'
 import type { Store } from './store/store.ts'
-import { every, tickIntervalMs } from './timers.ts'
+import { every, everyKnowing, streamTickIntervalMs, tickIntervalMs } from './timers.ts'
 import { loadTlsIdentity } from './tls/authority.ts'
 import { likelyAddress, serverNames } from './tls/server-names.ts'
 
@@ -105,10 +105,10 @@ function running(
   listeners: Listeners,
   { clock, log }: Surroundings,
 ): () => Promise<void> {
+  const watching = everyKnowing(clock, streamTickIntervalMs, dueAt => pool.dispatcher.tick(dueAt))
   const ticking = every(tickIntervalMs, () => {
     pool.reliability.tick(clock.now())
     listeners.control.tick()
-    pool.dispatcher.tick()
   })
   const flushing = every(registryFlushIntervalMs, () => void pool.registry.flush())
   const tidyUp = () =>
@@ -118,7 +118,7 @@ function running(
   tidyUp()
   const tidying = every(housekeepingIntervalMs, tidyUp)
   return async () => {
-    for (const timer of [ticking, flushing, tidying]) timer.stop()
+    for (const timer of [watching, ticking, flushing, tidying]) timer.stop()
     pool.agents.sendAll({
       type: 'restarting',
       reconnectAfterMinMs: restartSpreadMs.min,

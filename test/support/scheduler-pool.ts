@@ -135,6 +135,18 @@ export class Pool {
     })
   }
 
+  race(job: string): readonly SchedulerCommand[] {
+    return this.handle({ type: 'race', jobId: jobId(job) })
+  }
+
+  drop(
+    job: string,
+    agent: string,
+    formerAgent: 'avoid' | 'ban' | null = null,
+  ): readonly SchedulerCommand[] {
+    return this.handle({ type: 'drop', jobId: jobId(job), agentId: agentId(agent), formerAgent })
+  }
+
   tick(laterMs: number): readonly SchedulerCommand[] {
     this.now += laterMs
     return this.handle({ type: 'tick' })

@@ -28,6 +28,7 @@ export class ScriptedAgent implements AgentLink {
   readonly #pool: Pool
   closedWith: number | null = null
   answer: Sent = 'sent'
+  probes = 0
 
   constructor(id: AgentId, pool: Pool) {
     this.id = id
@@ -37,6 +38,10 @@ export class ScriptedAgent implements AgentLink {
   send(message: ServerMessage): Sent {
     if (this.answer === 'sent') this.sent.push(message)
     return this.answer
+  }
+
+  probe(): void {
+    this.probes++
   }
 
   close(code: number): void {

@@ -42,6 +42,8 @@ export class AgentConnection implements AgentLink {
   readonly session = new AgentSession()
   socket: AgentSocket | null = null
   agentId: AgentId | null = null
+  /** Who hears of what the session is told from elsewhere than its socket. */
+  onProbe: () => void = () => {}
 
   send(message: Parameters<AgentLink['send']>[0]): Sent {
     if (this.socket === null) return 'not_connected'
@@ -49,6 +51,10 @@ export class AgentConnection implements AgentLink {
     if (Buffer.byteLength(text) > limits.controlMessageBytesMax) return 'too_large'
     this.socket.sendText(text)
     return 'sent'
+  }
+
+  probe(): void {
+    this.onProbe()
   }
 
   close(code: number, reason: string): void {
@@ -78,6 +84,7 @@ export class AgentConnections {
 
   opened(connection: AgentConnection, socket: AgentSocket): void {
     connection.socket = socket
+    connection.onProbe = () => this.#handle(connection, { type: 'probe' })
     this.#connections.add(connection)
     this.#handle(connection, { type: 'opened', nonce: this.#deps.nonce() })
   }

@@ -167,6 +167,23 @@ describe('an agent that is online', () => {
     expect(session.handle(received(heartbeat), 0)).toEqual([])
   })
 
+  test('an agent that is silent where it should not be is pinged at once, and late until it answers', () => {
+    const session = online()
+    expect(session.handle({ type: 'probe' }, 10)).toEqual([
+      { type: 'ping' },
+      { type: 'ping_late', late: true },
+    ])
+    expect(session.handle({ type: 'probe' }, 20)).toEqual([])
+    expect(session.handle({ type: 'tick' }, 10 + limits.pongTimeoutMs)).toEqual([])
+    expect(session.handle({ type: 'pong' }, 30_000)).toEqual([{ type: 'ping_late', late: false }])
+    expect(session.handle({ type: 'tick' }, 30_000 + limits.pingIntervalMs)).toEqual([
+      { type: 'ping' },
+    ])
+    // That one is under way: its answer does as well.
+    expect(session.handle({ type: 'probe' }, 35_001)).toEqual([{ type: 'ping_late', late: true }])
+    expect(session.handle({ type: 'pong' }, 35_002)).toEqual([{ type: 'ping_late', late: false }])
+  })
+
   test('a late pong is told, and told again when it has come after all', () => {
     const session = online()
     const pingAt = limits.pingIntervalMs

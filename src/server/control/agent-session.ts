@@ -19,6 +19,8 @@ export type SessionEvent =
   /** The registry's word on the hello that was handed out by `check_identity`. */
   | { readonly type: 'identity'; readonly outcome: AgentRecord | Failure }
   | { readonly type: 'pong' }
+  /** The agent is silent where it should not be: does it live? */
+  | { readonly type: 'probe' }
   | { readonly type: 'tick' }
 
 /** An agent's message that belongs to the pool and not to the connection. */
@@ -107,6 +109,8 @@ export class AgentSession {
         return this.#identified(event.outcome, now)
       case 'pong':
         return this.#pong(now)
+      case 'probe':
+        return this.#probe(now)
       case 'tick':
         return this.#tick(now)
     }
@@ -195,6 +199,16 @@ export class AgentSession {
     const pingDueAt = now + limits.pingIntervalMs
     this.#state = { name: 'online', pingDueAt, pongDueAt: null, late: false }
     return wasLate ? [{ type: 'ping_late', late: false }] : nothing
+  }
+
+  /** Late until the next pong, also when a ping is under way: its answer does as well. */
+  #probe(now: Instant): readonly SessionCommand[] {
+    if (this.#state.name !== 'online' || this.#state.late) return nothing
+    const { pongDueAt } = this.#state
+    const isUnderWay = pongDueAt !== null
+    this.#state = { ...this.#state, pongDueAt: pongDueAt ?? now + limits.pongTimeoutMs, late: true }
+    const late = { type: 'ping_late', late: true } as const
+    return isUnderWay ? [late] : [{ type: 'ping' }, late]
   }
 
   #tick(now: Instant): readonly SessionCommand[] {

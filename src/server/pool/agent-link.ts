@@ -6,5 +6,7 @@ export type Sent = 'sent' | 'not_connected' | 'too_large'
 /** The way to one connected agent. Its end is told separately. */
 export type AgentLink = {
   send(message: ServerMessage): Sent
+  /** Pings it at once and takes it for late until it answers. */
+  probe(): void
   close(code: number, reason: string): void
 }

@@ -2,7 +2,7 @@ import { splitPaths } from '../../models/split-gguf.ts'
 import type { InstanceId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
 import type { ModelFacts } from '../../scheduler/event.ts'
-import type { TokenIds } from '../relay/relay-stream.ts'
+import type { TokenIds } from '../relay/accepted-answer.ts'
 import type { ModelRecord, Store } from '../store/store.ts'
 
 /** The models that clients may ask for, as last read from the store. */

@@ -29,6 +29,8 @@ export class ConnectedAgents {
   readonly #connected = new Map<AgentId, Connected>()
   /** Revoked since this process began; at most as many as there are agents. */
   readonly #revoked = new Set<AgentId>()
+  /** What was last written of those that are not offline. */
+  readonly #statuses = new Map<AgentId, AgentStatus>()
   readonly #registry: RegistryWriter
   readonly #reliability: ReliabilityWatch
   readonly #log: (agent: AgentId, name: string, text: string) => void
@@ -146,6 +148,10 @@ export class ConnectedAgents {
   }
 
   standing(id: AgentId, status: AgentStatus, now: Instant): void {
+    // A ping that is late and then answered changes the colour alone, which placement knows.
+    if (this.#statuses.get(id) === status) return
+    if (status === 'offline') this.#statuses.delete(id)
+    else this.#statuses.set(id, status)
     this.#registry.status(id, status)
     if (status === 'offline')
       this.#registry.history({ agentId: id, type: 'went_offline', at: now, metadata: {} })
@@ -154,6 +160,11 @@ export class ConnectedAgents {
 
   send(id: AgentId, message: ServerMessage): Sent {
     return this.#connected.get(id)?.link.send(message) ?? 'not_connected'
+  }
+
+  /** Something of it is late: it gets nothing new until it has answered a ping. */
+  probe(id: AgentId): void {
+    this.#connected.get(id)?.link.probe()
   }
 
   sendAll(message: ServerMessage): void {

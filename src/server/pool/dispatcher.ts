@@ -1,5 +1,5 @@
-import type { Clock } from '../../clock.ts'
-import { knownFailure, type ErrorCode, type Failure } from '../../protocol/errors.ts'
+import type { Clock, Instant } from '../../clock.ts'
+import { knownFailure, type Failure } from '../../protocol/errors.ts'
 import type { AgentId, InstanceId, JobId } from '../../protocol/ids.ts'
 import type { Hello } from '../../protocol/agent-message.ts'
 import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
@@ -15,17 +15,22 @@ import type {
   InferenceEvent,
   InferenceRequest,
 } from '../inference.ts'
-import type { RelayCommand, RelayEvent } from '../relay/relay-stream.ts'
+import type { RelayCommand, SeekStandby } from '../relay/relay-command.ts'
+import type { RelayEvent } from '../relay/relay-event.ts'
 import type { AgentRecord } from '../store/store.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { AgentLink } from './agent-link.ts'
 import type { Catalogue } from './catalogue.ts'
+import { FlightTable, type Leg } from './flight-table.ts'
 import { chatDeparture, embedDeparture, type Departure, type Flight } from './flight.ts'
+import { opinionAfter } from './former-agent.ts'
 import type { HealthWatch } from './health-watch.ts'
+import { tellOfMachine } from './machine-news.ts'
 import { chatRefusal, embedRefusal } from './model-refusal.ts'
 import type { PoolRandom } from './pool-random.ts'
 import type { ReliabilityWatch } from './reliability-watch.ts'
 import type { Settlement } from './settlement.ts'
+import { StallJudge } from './stall-judge.ts'
 
 export type DispatcherDeps = {
   readonly clock: Clock
@@ -44,18 +49,18 @@ export type DispatcherDeps = {
 export class Dispatcher implements Inference {
   readonly scheduler = new Scheduler()
   readonly #deps: DispatcherDeps
-  readonly #flights = new Map<JobId, Flight>()
-  readonly #byStream = new Map<number, Flight>()
+  readonly #flights: FlightTable
+  readonly #stalls: StallJudge
   readonly #pending: SchedulerEvent[] = []
   #draining = false
   #closing = false
-  #lastStream: number
-  #bytesInFlight = 0
+  #fleetTickedAt: Instant = -Infinity
   #tokensRelayed = 0
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps
-    this.#lastStream = deps.random.firstStream()
+    this.#flights = new FlightTable(deps.random.firstStream())
+    this.#stalls = new StallJudge(this.#flights)
   }
 
   get requestsRunning(): number {
@@ -96,20 +101,17 @@ export class Dispatcher implements Inference {
       departure.onEvent({ type: 'failed', error: refusal, usage })
       return { cancel: () => {} }
     }
-    const flight = { ...departure, stream: this.#newStream(), agentId: null, instanceId: null }
-    this.#bytesInFlight += flight.keptBytes
-    this.#flights.set(jobId, flight)
-    this.#byStream.set(flight.stream, flight)
+    const flight = this.#flights.add(departure)
     const spareInstanceId = this.#deps.random.instanceId()
     this.schedule({ type: 'request', jobId, model, needs, spareInstanceId })
     return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
   }
 
   /** Why a request is not even looked at. Escapes and long numbers make the job larger than the body it came in. */
-  #refusal({ wireBytes, keptBytes }: Departure): Failure | null {
+  #refusal(departure: Departure): Failure | null {
     if (this.#closing) return shuttingDown
-    if (wireBytes > jobBytesMax) return tooLarge
-    return this.#bytesInFlight + keptBytes > bytesInFlightMax ? overloaded : null
+    if (departure.wireBytes > jobBytesMax) return tooLarge
+    return this.#flights.hasRoomFor(departure) ? null : overloaded
   }
 
   agentAdmitted(record: AgentRecord, hello: Hello, link: AgentLink): void {
@@ -117,7 +119,7 @@ export class Dispatcher implements Inference {
     former?.close(closeCodes.replaced, 'the agent has connected again')
     // What still runs there belongs to attempts that were given up when the connection broke.
     for (const { stream, attempt } of hello.streams) link.send({ type: 'cancel', stream, attempt })
-    const lost = this.#flightsOf(record.id)
+    const lost = this.#flights.legsOn(record.id)
     const { inventory, instances, features, externalModels = [] } = hello
     const { id: agentId, adminState } = record
     const reliability = this.#deps.reliability.admitted(record, this.#deps.clock.now())
@@ -134,7 +136,7 @@ export class Dispatcher implements Inference {
       externalModels,
       features,
     })
-    this.#lose(agentId, lost)
+    this.#lose(lost)
   }
 
   /** An agent may be revoked between the look at its record and its admission. */
@@ -146,9 +148,9 @@ export class Dispatcher implements Inference {
   agentGone(agentId: AgentId, link: AgentLink, cause: AttemptCause = 'network'): void {
     const whose = this.#closing ? 'server' : cause
     if (!this.#deps.agents.remove(agentId, link, whose, this.#deps.clock.now())) return
-    const lost = this.#flightsOf(agentId)
+    const lost = this.#flights.legsOn(agentId)
     this.schedule({ type: 'agent_down', agentId })
-    this.#lose(agentId, lost)
+    this.#lose(lost)
   }
 
   agentSays(agentId: AgentId, message: PoolMessage): void {
@@ -156,8 +158,8 @@ export class Dispatcher implements Inference {
       case 'tokens': {
         const now = this.#deps.clock.now()
         for (const frame of message.frames) {
-          const flight = this.#byStream.get(frame.stream)
-          if (flight === undefined || flight.agentId !== agentId) continue
+          const flight = this.#flights.heardFrom(agentId, frame)
+          if (flight === undefined) continue
           if (frame.type === 'token' && frame.tokenId !== null) this.#tokensRelayed++
           this.#relay(flight, frame, now)
         }
@@ -166,8 +168,8 @@ export class Dispatcher implements Inference {
       case 'started':
       case 'finished':
       case 'failed': {
-        const flight = this.#byStream.get(message.stream)
-        if (flight === undefined || flight.agentId !== agentId) return
+        const flight = this.#flights.heardFrom(agentId, message)
+        if (flight === undefined) return
         this.#relay(
           flight,
           message.type === 'failed' ? { ...message, error: knownFailure(message.error) } : message,
@@ -175,49 +177,40 @@ export class Dispatcher implements Inference {
         return
       }
       case 'heartbeat':
-        this.#deps.agents.heartbeat(agentId, message, this.#deps.clock.now())
-        this.schedule({
-          type: 'heartbeat',
-          agentId,
-          draining: message.status === 'draining',
-          latencyMs: message.network_latency_ms,
-        })
-        this.#deps.health.heartbeat(agentId, message, this.#deps.clock.now())
+      case 'inventory':
+      case 'external_models':
+        tellOfMachine(this.#deps, agentId, message, event => this.schedule(event))
         return
-      case 'inventory': {
-        const { inventory } = message
-        this.#deps.agents.inventory(agentId, inventory)
-        this.schedule({ type: 'inventory', agentId, inventory })
-        this.#deps.health.inventory(agentId, inventory, this.#deps.clock.now())
-        return
-      }
-      case 'external_models': {
-        const { models } = message
-        this.#deps.agents.externalModels(agentId, models)
-        this.schedule({ type: 'external_models', agentId, models })
-        return
-      }
       case 'instance': {
         const { instanceId, modelSha256, status } = message
         this.#deps.agents.instance(agentId, message)
         this.schedule({ type: 'instance', agentId, instanceId, modelSha256, status })
         if (status.state !== 'loading') return
-        for (const flight of this.#flights.values())
-          if (flight.agentId === agentId && flight.instanceId === instanceId)
-            this.#relay(flight, { type: 'loading' })
+        for (const { flight, attempt } of this.#flights.legsOn(agentId, instanceId))
+          this.#relay(flight, { type: 'loading', attempt })
       }
     }
   }
 
-  tick(): void {
-    this.schedule({ type: 'tick' })
-    for (const flight of this.#flights.values()) this.#relay(flight, { type: 'tick' })
+  /**
+   * Looks at every deadline.
+   * @param dueAt when this should have happened: what a server that was held up itself did not see is no agent's silence
+   */
+  tick(dueAt = this.#deps.clock.now()): void {
+    const now = this.#deps.clock.now()
+    if (now - this.#fleetTickedAt >= fleetTickIntervalMs) {
+      this.#fleetTickedAt = now
+      this.schedule({ type: 'tick' })
+    }
+    this.#stalls.forget()
+    for (const flight of this.#flights)
+      if (flight.relay.dueAt <= dueAt) this.#relay(flight, { type: 'tick' }, dueAt)
   }
 
   /** Ends every request, and takes no more: the server goes away. */
   shutDown(): void {
     this.#closing = true
-    for (const flight of this.#flights.values())
+    for (const flight of this.#flights)
       this.#relay(flight, { type: 'refused', error: shuttingDown })
   }
 
@@ -239,11 +232,9 @@ export class Dispatcher implements Inference {
     const { agents, catalogue } = this.#deps
     switch (command.type) {
       case 'lease': {
-        const flight = this.#flights.get(command.jobId)
+        const flight = this.#flights.ofJob(command.jobId)
         if (flight === undefined) return
         const { agentId, instanceId, ready, contextTokens } = command
-        flight.agentId = agentId
-        flight.instanceId = instanceId
         const refusal = this.#closing ? shuttingDown : this.#deps.settlement.quarantine(flight)
         this.#relay(
           flight,
@@ -253,8 +244,13 @@ export class Dispatcher implements Inference {
         )
         return
       }
+      case 'standby': {
+        const flight = this.#flights.ofJob(command.jobId)
+        if (flight !== undefined) this.#relay(flight, command)
+        return
+      }
       case 'refuse': {
-        const flight = this.#flights.get(command.jobId)
+        const flight = this.#flights.ofJob(command.jobId)
         if (flight !== undefined) this.#relay(flight, { type: 'refused', error: command.error })
         return
       }
@@ -270,8 +266,7 @@ export class Dispatcher implements Inference {
         return
       case 'standing':
         agents.standing(command.agentId, command.standing.status, this.#deps.clock.now())
-        if (command.standing.liveness === 'red')
-          this.#lose(command.agentId, this.#flightsOf(command.agentId))
+        if (command.standing.liveness === 'red') this.#lose(this.#flights.legsOn(command.agentId))
         return
       case 'disconnect':
         agents.close(command.agentId, closeCodes.tryAgainLater, 'heartbeats are missing')
@@ -301,7 +296,7 @@ export class Dispatcher implements Inference {
         const { attempt } = command
         const message = flight.assignment({ ...placed, jobId: request.jobId, stream })
         const sent = agents.send(agentId, message)
-        if (sent === 'not_connected') this.#relay(flight, { type: 'agent_lost' })
+        if (sent === 'not_connected') this.#relay(flight, { type: 'agent_lost', attempt })
         if (sent === 'too_large') this.#relay(flight, { type: 'failed', attempt, error: tooLarge })
         return
       }
@@ -314,15 +309,24 @@ export class Dispatcher implements Inference {
           type: 'retry',
           jobId: request.jobId,
           spareInstanceId: this.#deps.random.instanceId(),
-          formerAgent: interruptions.has(command.error.code) ? 'avoid' : 'ban',
+          formerAgent: opinionAfter(command.error),
         })
         return
+      case 'seek_standby':
+        this.#seekStandby(flight, command)
+        return
+      case 'drop': {
+        const { jobId } = request
+        const { agentId, error } = command
+        if (error !== null) settlement.attemptLost(flight, { agentId, error }, flight.relay.record)
+        const formerAgent = error === null ? null : opinionAfter(error)
+        this.schedule({ type: 'drop', jobId, agentId, formerAgent })
+        return
+      }
       case 'finish':
       case 'fail':
       case 'abandon':
-        this.#flights.delete(request.jobId)
-        this.#byStream.delete(stream)
-        this.#bytesInFlight -= flight.keptBytes
+        this.#flights.remove(flight)
         if (command.type === 'fail' && command.agentId !== null)
           settlement.attemptFailed(flight, command.agentId, command.error)
         settlement.settle(flight, flight.relay.record, command, flight.onEvent)
@@ -336,45 +340,30 @@ export class Dispatcher implements Inference {
     this.schedule({ type: 'instance', agentId, instanceId, modelSha256, status })
   }
 
-  #flightsOf(agentId: AgentId): readonly Flight[] {
-    return [...this.#flights.values()].filter(flight => flight.agentId === agentId)
-  }
-
-  /** Work moves: each of these streams, unless it has moved meanwhile, looks for an agent again. */
-  #lose(agentId: AgentId, flights: readonly Flight[]): void {
-    for (const flight of flights) {
-      if (flight.agentId !== agentId) continue
-      flight.agentId = null
-      this.#relay(flight, { type: 'agent_lost' })
-    }
+  /** Work moves: each of these attempts, unless it is over meanwhile, ends, and its stream looks for an agent again. */
+  #lose(legs: readonly Leg[]): void {
+    for (const { flight, attempt } of legs) this.#relay(flight, { type: 'agent_lost', attempt })
   }
 
   /** Jobs that run on the agent with that model, and so in one worker. */
   jobsOn(agentId: AgentId, model: string): readonly JobId[] {
-    const there = this.#flightsOf(agentId).filter(({ request }) => request.model === model)
-    return there.map(({ request }) => request.jobId)
+    const requests = this.#flights.legsOn(agentId).map(({ flight }) => flight.request)
+    return requests.filter(request => request.model === model).map(({ jobId }) => jobId)
   }
 
-  #newStream(): number {
-    do this.#lastStream = (this.#lastStream + 1) % streamsMax
-    while (this.#byStream.has(this.#lastStream))
-    return this.#lastStream
+  #seekStandby(flight: Flight, wanted: SeekStandby): void {
+    const { agentId } = wanted
+    const excused = this.#stalls.excuses(wanted, this.scheduler.agent(agentId)?.standing.liveness)
+    // Whatever the reason is, it gets nothing new before it has shown that it lives.
+    this.#deps.agents.probe(agentId)
+    if (!excused) this.schedule({ type: 'race', jobId: flight.request.jobId })
   }
 }
 
+/** Heartbeats, pings and the waiting line have deadlines of seconds; streams have shorter ones. */
+const fleetTickIntervalMs = 1_000
 /** One job on the wire; a continuation's token ids need room beside it. */
 const jobBytesMax = limits.controlMessageBytesMax / 2
-/** All jobs that run or wait, and vectors on their way, since they are kept until the end. */
-const bytesInFlightMax = 512 * 1024 * 1024
-
-/** Failures of machines that may be back in a moment, better than before; other agents are tried first. */
-const interruptions: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'agent_lost',
-  'worker_died',
-  'worker_hung',
-  'overheated',
-  'model_unloaded',
-])
 
 const shuttingDown: Failure = {
   code: 'server_shutting_down',
@@ -390,6 +379,3 @@ const tooLarge: Failure = {
   code: 'payload_too_large',
   message: 'the request is too large to be sent to an agent',
 }
-
-/** Stream numbers are 32 bits on the wire and are used again after they wrap. */
-const streamsMax = 2 ** 32

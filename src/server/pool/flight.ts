@@ -1,28 +1,26 @@
 import type { ModelManifest } from '../../models/manifest.ts'
 import { chatNeeds } from '../../protocol/chat-needs.ts'
-import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
 import type { ProtocolFeature } from '../../protocol/version.ts'
 import type { EmbedEvent, EmbedRequest, InferenceEvent, InferenceRequest } from '../inference.ts'
+import type { TokenIds } from '../relay/accepted-answer.ts'
 import { EmbedRelay } from '../relay/embed-relay.ts'
-import { RelayStream, type TokenIds } from '../relay/relay-stream.ts'
+import { RelayStream } from '../relay/relay-stream.ts'
 import { vectorBytes } from './model-refusal.ts'
 import { RequestContent } from './request-content.ts'
 
 /** One request in flight, of whatever kind: the pure relay and what the driver needs beside it. */
-export type Flight = Departure & {
-  readonly stream: number
-  /** Agent and instance of the running attempt. */
-  agentId: AgentId | null
-  instanceId: InstanceId | null
-}
+export type Flight = Departure & { readonly stream: number }
 
 /** A request that is about to be taken. */
 export type Departure = {
   readonly request: Omit<InferenceRequest, 'chat'>
   /** Features that an agent must have listed to run it. */
   readonly needs: readonly ProtocolFeature[]
-  readonly relay: Pick<RelayStream, 'handle' | 'record'>
+  readonly relay: Pick<
+    RelayStream,
+    'attemptOn' | 'dueAt' | 'handle' | 'isBeginningOn' | 'isFrom' | 'record'
+  >
   /** What the agent is told to do. */
   readonly assignment: (attempt: Omit<Assign, 'type' | 'chat'>) => ServerMessage
   readonly onEvent: (event: InferenceEvent) => void

@@ -6,7 +6,7 @@ import type { Failure } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { valueBytes } from '../../protocol/vector-frame.ts'
 import type { EmbedRequest } from '../inference.ts'
-import type { TokenIds } from '../relay/relay-stream.ts'
+import type { TokenIds } from '../relay/accepted-answer.ts'
 
 /** Where a model of each kind is asked, for the client that asked elsewhere. */
 const abilities: Readonly<Record<ModelKind, string>> = {

@@ -115,7 +115,7 @@ test('a lost attempt is told with the tokens that the next one goes on from, and
   const { jobId } = asked.request
   const error = { code: 'agent_lost', message: 'gone' } as const
   const record = { attempts: 1, tokens: 17, firstTokenAt: 1_500, agentId }
-  settlement.attemptLost(asked, { type: 'retry', error, agentId }, record)
+  settlement.attemptLost(asked, { error, agentId }, record)
   expect(lost).toEqual([{ jobId, agentId, attempts: 1, tokens: 17, errorCode: 'agent_lost' }])
   await registry.flush()
   const [event] = await database.store.listHistory(agentId, 10)

@@ -3,7 +3,8 @@ import type { ErrorCode, Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { JobId } from '../../protocol/ids.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
-import type { RelayCommand, RelayRecord } from '../relay/relay-stream.ts'
+import type { RelayCommand } from '../relay/relay-command.ts'
+import type { RelayRecord } from '../relay/relay-stream.ts'
 import { elapsed } from '../timers.ts'
 import type { RequestRecord, Store } from '../store/store.ts'
 import type { AttemptOutcomes, JudgedJob } from './attempt-outcomes.ts'
@@ -83,7 +84,7 @@ export class Settlement {
   /** An attempt failed and the request goes on elsewhere. @param record as it is before the next attempt */
   attemptLost(
     job: SettledJob,
-    { agentId, error }: Extract<RelayCommand, { type: 'retry' }>,
+    { agentId, error }: Pick<Extract<RelayCommand, { type: 'retry' }>, 'agentId' | 'error'>,
     { attempts, tokens }: RelayRecord,
   ): void {
     const { jobId } = job.request

@@ -4,7 +4,9 @@ import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { VectorFrame } from '../../protocol/vector-frame.ts'
 import { EmbedRelay } from './embed-relay.ts'
-import { attemptsMax, type RelayCommand, type RelayEvent } from './relay-stream.ts'
+import type { RelayCommand } from './relay-command.ts'
+import type { RelayEvent } from './relay-event.ts'
+import { attemptsMax } from './relay-stream.ts'
 
 const twoTexts: EmbedJob = { kind: 'embedding', inputs: ['a', 'b'], normalise: true }
 const contextTokens = 512
@@ -65,7 +67,9 @@ test('all vectors, in order, and the usage of their tokens', () => {
     [...Float32Array.of(0.6, 0.8)],
     [1, 0],
   ])
-  expect(story.say(vector(0, 2), { type: 'client_gone' }, { type: 'agent_lost' })).toEqual([])
+  expect(
+    story.say(vector(0, 2), { type: 'client_gone' }, { type: 'agent_lost', attempt: 0 }),
+  ).toEqual([])
 })
 
 test('an agent lost half-way: the next one does the whole job again, and usage counts once', () => {
@@ -128,8 +132,12 @@ test('a mistake of the client ends the request at once, with the failure as it c
 test('attempts are bounded, and two dead workers are enough', () => {
   const story = new Story()
   for (let attempt = 0; attempt < attemptsMax - 1; attempt++)
-    expect(story.say(leased(`agent-${attempt}`), { type: 'agent_lost' }).at(-1)?.type).toBe('retry')
-  expect(story.say(leased('last'), { type: 'agent_lost' }).at(-1)?.type).toBe('fail')
+    expect(
+      story.say(leased(`agent-${attempt}`), { type: 'agent_lost', attempt }).at(-1)?.type,
+    ).toBe('retry')
+  expect(
+    story.say(leased('last'), { type: 'agent_lost', attempt: attemptsMax - 1 }).at(-1)?.type,
+  ).toBe('fail')
 
   const poison = new Story()
   expect(poison.say(leased('a'), died(0)).at(-1)?.type).toBe('retry')
@@ -167,7 +175,7 @@ test('an agent that falls silent is given up after its deadline; a load that get
   expect(story.say({ type: 'tick' })).toMatchObject([{ type: 'cancel' }, { type: 'retry' }])
   story.say(leased('b', false))
   story.now += limits.loadTimeoutMs - 1
-  expect(story.say({ type: 'tick' }, { type: 'loading' })).toEqual([])
+  expect(story.say({ type: 'tick' }, { type: 'loading', attempt: 1 })).toEqual([])
   story.now += limits.loadTimeoutMs - 1
   expect(story.say({ type: 'tick' })).toEqual([])
   story.now += 1

@@ -1,21 +1,22 @@
 import type { Instant } from '../../clock.ts'
 import { scoreDimensions, vectorsOf, type EmbedJob } from '../../protocol/embed-job.ts'
 import { errorMeanings, isWorkerEnd, type Failure } from '../../protocol/errors.ts'
-import type { AgentId } from '../../protocol/ids.ts'
+import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import { valueBytes, type VectorFrame } from '../../protocol/vector-frame.ts'
 import type { TokenUsage } from '../inference.ts'
-import {
-  attemptsMax,
-  workerDeathsMax,
-  type RelayCommand,
-  type RelayEvent,
-  type RelayRecord,
-} from './relay-stream.ts'
+import type { RelayCommand } from './relay-command.ts'
+import type { RelayEvent } from './relay-event.ts'
+import { attemptsMax, workerDeathsMax, type RelayRecord } from './relay-stream.ts'
 
 type State =
   | { readonly name: 'placing' }
-  | { readonly name: 'running'; readonly agentId: AgentId; readonly contextTokens: number }
+  | {
+      readonly name: 'running'
+      readonly agentId: AgentId
+      readonly instanceId: InstanceId
+      readonly contextTokens: number
+    }
   | { readonly name: 'ended' }
 
 /**
@@ -63,6 +64,30 @@ export class EmbedRelay {
     }
   }
 
+  /** Before this a tick changes nothing. */
+  get dueAt(): Instant {
+    return this.#state.name === 'running' ? this.#deadlineAt : Infinity
+  }
+
+  /** Whether this attempt counts and is the agent's. */
+  isFrom(agentId: AgentId, attempt: number): boolean {
+    return (
+      attempt === this.#attempt && this.#state.name === 'running' && this.#state.agentId === agentId
+    )
+  }
+
+  /** @returns the attempt that runs there; null: none does */
+  attemptOn(agentId: AgentId, instanceId?: InstanceId): number | null {
+    const state = this.#state
+    if (state.name !== 'running' || state.agentId !== agentId) return null
+    return (instanceId ?? state.instanceId) === state.instanceId ? this.#attempt : null
+  }
+
+  /** One input after the other is computed like a prompt, from the first to the last. */
+  isBeginningOn(agentId: AgentId): boolean {
+    return this.attemptOn(agentId) !== null
+  }
+
   handle(event: RelayEvent, now: Instant): readonly RelayCommand[] {
     if (this.#state.name === 'ended') return nothing
     switch (event.type) {
@@ -71,7 +96,7 @@ export class EmbedRelay {
       case 'leased':
         return this.#leased(event, now)
       case 'loading':
-        if (this.#state.name === 'running' && this.#vectors.length === 0)
+        if (event.attempt === this.#attempt && this.#vectors.length === 0)
           this.#deadlineAt = now + limits.loadTimeoutMs
         return nothing
       case 'refused':
@@ -87,7 +112,10 @@ export class EmbedRelay {
       case 'failed':
         return event.attempt === this.#attempt ? this.#attemptFailed(event.error) : nothing
       case 'agent_lost':
+        if (event.attempt !== this.#attempt) return nothing
         return [...this.#cancel(), ...this.#attemptFailed(lost)]
+      case 'standby':
+        return nothing
       case 'client_gone': {
         const cancel = this.#cancel()
         this.#state = { name: 'ended' }
@@ -107,7 +135,7 @@ export class EmbedRelay {
     this.#vectors = []
     this.#promptTokens = 0
     this.#deadlineAt = now + (ready ? inputBudgetMs(contextTokens) : limits.loadTimeoutMs)
-    this.#state = { name: 'running', agentId, contextTokens }
+    this.#state = { name: 'running', agentId, instanceId, contextTokens }
     return [{ type: 'assign', agentId, instanceId, attempt, continuation: null }]
   }
 

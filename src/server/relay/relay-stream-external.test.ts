@@ -4,7 +4,9 @@ import type { ChatJob } from '../../protocol/chat-job.ts'
 import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { TokenFrame } from '../../protocol/token-frame.ts'
-import { RelayStream, type RelayCommand, type RelayEvent } from './relay-stream.ts'
+import type { RelayCommand } from './relay-command.ts'
+import type { RelayEvent } from './relay-event.ts'
+import { RelayStream } from './relay-stream.ts'
 
 // An engine that an agent's owner runs tells text and no token ids: nobody else can go on with its answer.
 
@@ -74,12 +76,12 @@ test('a whole answer: one token for each piece of text, the prompt’s figure wh
 test('lost before its first text, it is tried elsewhere from the beginning', () => {
   const story = new Story()
   story.say(leased('a'), started(0))
-  expect(story.say({ type: 'agent_lost' }).at(-1)).toMatchObject({ type: 'retry' })
+  expect(story.say({ type: 'agent_lost', attempt: 0 }).at(-1)).toMatchObject({ type: 'retry' })
   expect(story.say(leased('b'))).toMatchObject([{ type: 'assign', continuation: null }])
 })
 
 test.each([
-  ['a lost agent', { type: 'agent_lost' } as const, 'agent_lost'],
+  ['a lost agent', { type: 'agent_lost', attempt: 0 } as const, 'agent_lost'],
   ['an engine that breaks off', failed(0), 'worker_died'],
 ])('%s behind the first text ends the stream with what was counted', (_, event, code) => {
   const story = new Story()
@@ -141,7 +143,8 @@ test('text without a token has the same bound as everywhere', () => {
 
 test('whatever happens, nothing is delivered twice, the end comes once and counts what was delivered', () => {
   const events = fc.oneof(
-    fc.constantFrom<RelayEvent>(leased('a'), leased('b'), { type: 'agent_lost' }, { type: 'tick' }),
+    fc.constantFrom<RelayEvent>(leased('a'), leased('b'), { type: 'tick' }),
+    fc.nat(3).map((attempt): RelayEvent => ({ type: 'agent_lost', attempt })),
     fc.nat(3).map(attempt => started(attempt)),
     fc.nat(3).map(failed),
     fc.tuple(fc.nat(3), fc.nat(8)).map(([attempt, index]) => token(attempt, index, `${index};`)),

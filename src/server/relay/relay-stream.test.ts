@@ -3,7 +3,9 @@ import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { ChatJob } from '../../protocol/chat-job.ts'
 import type { TokenFrame } from '../../protocol/token-frame.ts'
-import { attemptsMax, RelayStream, type RelayCommand, type RelayEvent } from './relay-stream.ts'
+import type { RelayCommand } from './relay-command.ts'
+import type { RelayEvent } from './relay-event.ts'
+import { attemptsMax, RelayStream } from './relay-stream.ts'
 
 const chat: ChatJob = {
   messages: [{ role: 'user', content: 'hello' }],
@@ -82,7 +84,7 @@ describe('log probabilities', () => {
   test('are delivered once with their token, also before its text, and not again by the next agent', () => {
     const relay = running(wanting)
     expect(relay.handle(told(0, 0, null), 0)).toEqual([{ type: 'deliver', segments: [], logprob }])
-    relay.handle({ type: 'agent_lost' }, 0)
+    relay.handle({ type: 'agent_lost', attempt: 0 }, 0)
     relay.handle(leased('b'), 0)
     relay.handle(started(1), 0)
     const owed = { ...told(1, 1, 'He'), tokenId: null }
@@ -151,7 +153,7 @@ test('a whole answer: assigned, delivered in order, finished with the usage that
 test('an agent lost in mid-answer: the next one continues from the accepted tokens', () => {
   const story = new Story()
   story.say(leased('a'), started(0), token(0, 0, 'Hel'), token(0, 1, 'ló'))
-  expect(story.say({ type: 'agent_lost' }).map(command => command.type)).toEqual([
+  expect(story.say({ type: 'agent_lost', attempt: 0 }).map(command => command.type)).toEqual([
     'cancel',
     'retry',
   ])
@@ -174,7 +176,7 @@ test('an agent lost in mid-answer: the next one continues from the accepted toke
 
 test('an agent lost before its first token: the next one starts afresh', () => {
   const story = new Story()
-  story.say(leased('a'), started(0), { type: 'agent_lost' })
+  story.say(leased('a'), started(0), { type: 'agent_lost', attempt: 0 })
   expect(story.say(leased('b'))).toMatchObject([{ type: 'assign', continuation: null }])
 })
 
@@ -218,7 +220,13 @@ describe('an agent that breaks the protocol is told to stop and its work moves',
 
   test('another prompt on the second agent than on the first', () => {
     const story = new Story()
-    story.say(leased('a'), started(0), token(0, 0, 'a'), { type: 'agent_lost' }, leased('b'))
+    story.say(
+      leased('a'),
+      started(0),
+      token(0, 0, 'a'),
+      { type: 'agent_lost', attempt: 0 },
+      leased('b'),
+    )
     expect(story.say(started(1, 'd'.repeat(64)))).toMatchObject([
       { type: 'cancel', attempt: 1 },
       { type: 'retry' },
@@ -256,10 +264,10 @@ test('attempts are bounded', () => {
   const story = new Story()
   for (let attempt = 0; attempt < attemptsMax - 1; attempt++) {
     story.say(leased(`agent-${attempt}`))
-    expect(story.say({ type: 'agent_lost' }).at(-1)?.type).toBe('retry')
+    expect(story.say({ type: 'agent_lost', attempt }).at(-1)?.type).toBe('retry')
   }
   story.say(leased('last'))
-  expect(story.say({ type: 'agent_lost' }).at(-1)?.type).toBe('fail')
+  expect(story.say({ type: 'agent_lost', attempt: attemptsMax - 1 }).at(-1)?.type).toBe('fail')
 })
 
 test('when nobody is left, the client hears what went wrong and what it really got', () => {
@@ -285,11 +293,11 @@ test('a client that hangs up stops the agent, and what it got is counted', () =>
   ])
 })
 
-test('an agent that falls silent is given up after its deadline, and not before', () => {
+test('an agent that falls silent, and that nobody can stand in for, is given up after its deadline, and not before', () => {
   const story = new Story()
   story.say(leased('a'), started(0), token(0, 0, 'x'))
   story.now = limits.firstByteBudgetMs - 1
-  expect(story.say({ type: 'tick' })).toEqual([])
+  expect(story.say({ type: 'tick' })).toMatchObject([{ type: 'seek_standby' }])
   story.now++
   expect(story.say({ type: 'tick' })).toMatchObject([{ type: 'cancel' }, { type: 'retry' }])
 })
@@ -301,7 +309,7 @@ test('an agent that has the model must begin soon; one that loads may take its t
   expect(story.say({ type: 'tick' })).toMatchObject([{ type: 'cancel' }, { type: 'retry' }])
   story.say({ ...leased('b'), ready: false })
   story.now += limits.loadTimeoutMs - 1
-  expect(story.say({ type: 'tick' }, { type: 'loading' })).toEqual([])
+  expect(story.say({ type: 'tick' }, { type: 'loading', attempt: 1 })).toEqual([])
   story.now += limits.loadTimeoutMs - 1
   expect(story.say({ type: 'tick' })).toEqual([])
   story.now += 1

@@ -1,93 +1,24 @@
 import type { Instant } from '../../clock.ts'
-import type { ChatJob, Continuation, FinishReason } from '../../protocol/chat-job.ts'
+import type { ChatJob } from '../../protocol/chat-job.ts'
 import { errorMeanings, isWorkerEnd, type Failure } from '../../protocol/errors.ts'
 import type { AgentId, InstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
-import type { Segment, TokenFrame } from '../../protocol/token-frame.ts'
-import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
-import type { VectorFrame } from '../../protocol/vector-frame.ts'
-import type { TokenUsage } from '../inference.ts'
+import type { TokenFrame } from '../../protocol/token-frame.ts'
+import { AcceptedAnswer, type TokenIds } from './accepted-answer.ts'
+import { Attempt } from './attempt.ts'
+import { Lateness } from './lateness.ts'
+import type { RelayCommand } from './relay-command.ts'
+import type { RelayEvent, Started } from './relay-event.ts'
 
-/** Agents that one request may be given to, the first one included. */
+/** Agents that one request may fail on, the first one included. */
 export const attemptsMax = 4
 /** A request that killed this many workers is not tried on a further one: it may be poison. */
 export const workerDeathsMax = 2
+/** Times that a second agent may race the first; a stream that stalls again and again then keeps the agent it has. */
+export const racesMax = 3
 
 /** What a continuation still owes before it goes on, and what was held back at the end; twice that is a flood. */
 const textFramesPerAttemptMax = 4
-
-export type RelayEvent =
-  /** The scheduler has found an agent. `ready`: the model is in memory there, so it can begin at once. */
-  | {
-      readonly type: 'leased'
-      /** Tokens that a slot holds, prompt and answer together; an agent that counts more is wrong. */
-      readonly contextTokens: number
-      readonly agentId: AgentId
-      readonly instanceId: InstanceId
-      readonly ready: boolean
-    }
-  /** The leased instance is still being fetched or loaded, and gets on. */
-  | { readonly type: 'loading' }
-  /** The scheduler has found none. */
-  | { readonly type: 'refused'; readonly error: Failure }
-  | {
-      readonly type: 'started'
-      readonly attempt: number
-      readonly promptTokens: number | null
-      readonly promptSha256: string | null
-      readonly cachedTokens?: number
-    }
-  | TokenFrame
-  | VectorFrame
-  | {
-      readonly type: 'finished'
-      readonly attempt: number
-      readonly reason: FinishReason
-      readonly tokens: number
-    }
-  | { readonly type: 'failed'; readonly attempt: number; readonly error: Failure }
-  /** The agent's connection is gone, or the agent looks dead. */
-  | { readonly type: 'agent_lost' }
-  | { readonly type: 'client_gone' }
-  | { readonly type: 'tick' }
-
-export type RelayCommand =
-  | {
-      readonly type: 'assign'
-      readonly agentId: AgentId
-      readonly instanceId: InstanceId
-      readonly attempt: number
-      readonly continuation: Continuation | null
-    }
-  | { readonly type: 'cancel'; readonly agentId: AgentId; readonly attempt: number }
-  | {
-      readonly type: 'deliver'
-      readonly segments: readonly Segment[]
-      readonly logprob?: DrawnLogprob
-    }
-  /** Ask the scheduler for an agent again; the error is what the former one did. */
-  | { readonly type: 'retry'; readonly error: Failure; readonly agentId: AgentId }
-  /** The end; the scheduler's lease is to be released, usage to be committed, then the client told. */
-  | { readonly type: 'finish'; readonly reason: FinishReason; readonly usage: TokenUsage }
-  | {
-      readonly type: 'fail'
-      readonly error: Failure
-      readonly usage: TokenUsage
-      /** The agent whose attempt ended like that; null: no agent was at work. */
-      readonly agentId: AgentId | null
-    }
-  /** The client is gone: release and settle, tell nobody. */
-  | { readonly type: 'abandon'; readonly usage: TokenUsage }
-
-type State =
-  | { readonly name: 'placing' }
-  | {
-      readonly name: 'running'
-      readonly agentId: AgentId
-      readonly contextTokens: number
-      readonly started: boolean
-    }
-  | { readonly name: 'ended' }
 
 /** For the request's record. */
 export type RelayRecord = {
@@ -100,72 +31,91 @@ export type RelayRecord = {
   readonly agentId: AgentId | null
 }
 
-/** What the model's engines tell of their tokens. `unknown`: text alone, so an answer cannot be continued elsewhere. */
-export type TokenIds = 'known' | 'unknown'
+type EventOf<Type extends RelayEvent['type']> = Extract<RelayEvent, { type: Type }>
 
 /**
- * One request on its way through the pool: which attempt counts, which tokens are accepted, what the client has got.
+ * One request on its way through the pool: which attempts count, which tokens are accepted, what the client has got.
  * Pure: `handle(event, now)` returns commands; the dispatcher owns sockets and timers. Invariants: tokens are accepted
  * in order without gap or repetition, whatever agents send; frames of an attempt that no longer counts are dropped;
  * exactly one of finish, fail, abandon is ever returned. When an attempt fails, the next one continues from the
  * accepted tokens, so a client sees a pause and never a repeated or missing token. Without token ids the first accepted
  * token is the point of no return: a failure behind it ends the stream.
+ *
+ *     placing ─leased→ running ─standby→ racing      racing: whoever sends an accepted frame first goes on alone
+ *        ↑───retry────────┘ ↑──── one is left ──┘    from each: finish, fail, abandon → ended
  */
 export class RelayStream {
-  readonly #chat: ChatJob
-  readonly #idsAre: TokenIds
-  readonly #promptCounts: boolean
-  #state: State
-  #attempt = -1
-  #promptTokens = 0
-  #cachedTokens: number | undefined
-  #promptSha256: string | null = null
-  /** Ids of the accepted tokens: index i is token i of the answer. */
-  readonly #tokenIds: number[] = []
-  /** Accepted tokens, those without an id included. */
-  #tokens = 0
-  #deliveredBytes = 0
+  readonly #answer: AcceptedAnswer
+  readonly #lateness = new Lateness()
+  /** The attempt at work; null: placing. */
+  #main: Attempt | null = null
+  /** Races the main one; never without it. */
+  #standby: Attempt | null = null
+  #ended = false
+  #attempts = 0
+  #races = 0
+  #failures = 0
   #workerDeaths = 0
   #lastError: Failure | null = null
   #firstTokenAt: Instant | null = null
   #agentId: AgentId | null = null
-  /** When the running attempt is given up unless it gets on; a field of its own, since every token moves it. */
-  #deadlineAt: Instant = 0
-  /** Text-only frames of the running attempt. */
-  #textFrames = 0
+  #dueAt: Instant = Infinity
 
   /** @param promptCounts whether the prompt is part of the usage; a further answer's is not */
   constructor(chat: ChatJob, idsAre: TokenIds = 'known', promptCounts = true) {
-    this.#chat = chat
-    this.#idsAre = idsAre
-    this.#promptCounts = promptCounts
-    this.#state = { name: 'placing' }
+    this.#answer = new AcceptedAnswer(chat, idsAre, promptCounts)
   }
 
   get ended(): boolean {
-    return this.#state.name === 'ended'
+    return this.#ended
+  }
+
+  /** Before this a tick changes nothing. */
+  get dueAt(): Instant {
+    return this.#dueAt
   }
 
   get record(): RelayRecord {
     return {
-      attempts: this.#attempt + 1,
-      tokens: this.#tokens,
+      attempts: this.#attempts,
+      tokens: this.#answer.tokens,
       firstTokenAt: this.#firstTokenAt,
       agentId: this.#agentId,
     }
   }
 
+  /** Whether this attempt counts and is the agent's: nobody may speak for another one. */
+  isFrom(agentId: AgentId, attempt: number): boolean {
+    return this.#attempt(attempt)?.agentId === agentId
+  }
+
+  /** @returns the attempt that runs there; null: none does */
+  attemptOn(agentId: AgentId, instanceId?: InstanceId): number | null {
+    for (const attempt of [this.#main, this.#standby])
+      if (attempt?.agentId === agentId && (instanceId ?? attempt.instanceId) === attempt.instanceId)
+        return attempt.number
+    return null
+  }
+
+  /** Whether the agent has yet to send the first token of its attempt: it computes a prompt, or waits for that. */
+  isBeginningOn(agentId: AgentId): boolean {
+    if (this.#standby?.agentId === agentId) return true
+    return this.#main?.agentId === agentId && this.#lateness.pace.lastAt === null
+  }
+
   handle(event: RelayEvent, now: Instant): readonly RelayCommand[] {
-    if (this.#state.name === 'ended') return nothing
+    if (this.#ended) return nothing
     switch (event.type) {
       case 'token':
         return this.#token(event, now)
       case 'vector':
-        return event.attempt === this.#attempt ? this.#breach('a vector for a chat') : nothing
+        return this.#breach(event.attempt, 'a vector for a chat')
       case 'leased':
         return this.#leased(event, now)
+      case 'standby':
+        return this.#race(event, now)
       case 'loading':
-        return this.#loading(now)
+        return this.#loading(event.attempt, now)
       case 'refused':
         // After a failed attempt, what went wrong there tells the client more than "nobody else is left".
         return this.#fail(this.#lastError ?? event.error, null)
@@ -174,9 +124,9 @@ export class RelayStream {
       case 'finished':
         return this.#finished(event)
       case 'failed':
-        return event.attempt === this.#attempt ? this.#attemptFailed(event.error) : nothing
+        return this.#attemptFailed(event.attempt, event.error)
       case 'agent_lost':
-        return [...this.#cancel(), ...this.#attemptFailed(lost)]
+        return this.#giveUp(event.attempt, lost)
       case 'client_gone':
         return this.#clientGone()
       case 'tick':
@@ -184,185 +134,207 @@ export class RelayStream {
     }
   }
 
-  #leased(
-    { agentId, instanceId, ready, contextTokens }: Extract<RelayEvent, { type: 'leased' }>,
-    now: Instant,
-  ): readonly RelayCommand[] {
-    const attempt = ++this.#attempt
-    this.#agentId = agentId
-    this.#textFrames = 0
-    this.#deadlineAt = now + (ready ? limits.firstByteBudgetMs : limits.loadTimeoutMs)
-    this.#state = { name: 'running', agentId, contextTokens, started: false }
-    return [{ type: 'assign', agentId, instanceId, attempt, continuation: this.#continuation() }]
+  #attempt(number: number): Attempt | null {
+    if (this.#main?.number === number) return this.#main
+    return this.#standby?.number === number ? this.#standby : null
   }
 
-  #loading(now: Instant): readonly RelayCommand[] {
-    if (this.#state.name === 'running' && !this.#state.started)
-      this.#deadlineAt = now + limits.loadTimeoutMs
+  #leased(event: EventOf<'leased'>, now: Instant): readonly RelayCommand[] {
+    if (this.#main !== null) return nothing
+    const budgetMs = event.ready ? limits.firstByteBudgetMs : limits.loadTimeoutMs
+    const attempt = new Attempt(this.#attempts++, event, now, budgetMs)
+    this.#goOnWith(attempt, event.ready ? (event.hedgeAfterMs ?? null) : null)
+    this.#plan()
+    return [this.#assign(attempt)]
+  }
+
+  /** The scheduler takes a standby's lease back with the others when the stream has lost or ended all it had. */
+  #race(event: EventOf<'standby'>, now: Instant): readonly RelayCommand[] {
+    if (this.#main === null || this.#standby !== null) return nothing
+    this.#races++
+    this.#standby = new Attempt(this.#attempts++, event, now, limits.firstByteBudgetMs)
+    this.#plan()
+    return [this.#assign(this.#standby)]
+  }
+
+  #assign({ agentId, instanceId, number }: Attempt): RelayCommand {
+    const continuation = this.#answer.continuation()
+    return { type: 'assign', agentId, instanceId, attempt: number, continuation }
+  }
+
+  /** @param hedgeAfterMs when it is late with its first token; null: that is no matter */
+  #goOnWith(attempt: Attempt, hedgeAfterMs: number | null): void {
+    this.#main = attempt
+    this.#standby = null
+    this.#agentId = attempt.agentId
+    this.#lateness.restart(hedgeAfterMs === null ? null : attempt.assignedAt + hedgeAfterMs)
+  }
+
+  #loading(number: number, now: Instant): readonly RelayCommand[] {
+    const attempt = this.#attempt(number)
+    if (attempt !== null && attempt.prompt === null) attempt.giveUpAt = now + limits.loadTimeoutMs
+    this.#plan()
     return nothing
   }
 
-  #continuation(): Continuation | null {
-    if (this.#promptSha256 === null || this.#tokenIds.length === 0) return null
-    return {
-      tokenIds: this.#tokenIds.slice(),
-      deliveredBytes: this.#deliveredBytes,
-      promptSha256: this.#promptSha256,
+  #started(event: Started, now: Instant): readonly RelayCommand[] {
+    const attempt = this.#attempt(event.attempt)
+    if (attempt === null) return nothing
+    const { contextTokens } = attempt
+    const problem = this.#answer.problemOfStart(event, contextTokens)
+    if (problem !== null) return this.#breach(event.attempt, problem)
+    // An engine without ids says it a second time when it knows the prompt's figure.
+    if (attempt.prompt === null) {
+      const prefillTokens = this.#answer.prefillTokens(event, contextTokens)
+      attempt.giveUpAt =
+        now + limits.firstByteBudgetMs + limits.firstBytePerPromptTokenMs * prefillTokens
+      this.#plan()
     }
-  }
-
-  #started(event: Extract<RelayEvent, { type: 'started' }>, now: Instant): readonly RelayCommand[] {
-    if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
-    if (this.#idsAre === 'unknown') return this.#startedWithoutIds(event, now)
-    const { promptTokens, promptSha256 } = event
-    if (promptTokens === null || promptSha256 === null)
-      return this.#breach('a start without its prompt')
-    if (this.#tokens > 0 && promptSha256 !== this.#promptSha256)
-      return this.#breach('another prompt than the first agent')
-    if (promptTokens > this.#state.contextTokens)
-      return this.#breach('a longer prompt than its context holds')
-    this.#promptSha256 = promptSha256
-    // The first attempt's: what a second one finds after a loss says nothing about the request.
-    if (this.#tokens === 0 && event.cachedTokens !== undefined)
-      this.#cachedTokens = Math.min(event.cachedTokens, promptTokens)
-    this.#begin(promptTokens, now)
+    attempt.prompt = event
+    if (attempt === this.#main) this.#answer.setPrompt(event, contextTokens)
     return nothing
-  }
-
-  /** Comes first without and then, if the engine tells, with the number of its prompt's tokens. */
-  #startedWithoutIds(
-    { promptTokens }: Extract<RelayEvent, { type: 'started' }>,
-    now: Instant,
-  ): readonly RelayCommand[] {
-    if (this.#state.name !== 'running') return nothing
-    // The engine's word is all there is, but a prompt has no more tokens than its context holds or its text has bytes.
-    const possible = Math.min(this.#state.contextTokens, promptTokensPossible(this.#chat))
-    const isFirst = !this.#state.started
-    if (promptTokens !== null) this.#promptTokens = Math.min(promptTokens, possible)
-    if (isFirst) this.#begin(promptTokens ?? Math.ceil(possible / bytesPerTokenUsual), now)
-    return nothing
-  }
-
-  /** @param promptTokens how much prefill is ahead */
-  #begin(promptTokens: number, now: Instant): void {
-    if (this.#state.name !== 'running') return
-    if (this.#idsAre === 'known') this.#promptTokens = promptTokens
-    this.#deadlineAt =
-      now + limits.firstByteBudgetMs + limits.firstBytePerPromptTokenMs * promptTokens
-    this.#state = { ...this.#state, started: true }
   }
 
   #token(frame: TokenFrame, now: Instant): readonly RelayCommand[] {
-    if (this.#state.name !== 'running' || frame.attempt !== this.#attempt) return nothing
-    if (!this.#state.started) return this.#breach('tokens before the start')
-    if (frame.tokenId === null) {
-      if (frame.index !== this.#tokens) return this.#breach('a gap in its tokens')
-      if (++this.#textFrames > textFramesPerAttemptMax) return this.#breach('text without tokens')
-    } else {
-      if (frame.index < this.#tokens) return nothing
-      if (frame.index > this.#tokens) return this.#breach('a gap in its tokens')
-      if (frame.index >= (this.#chat.maxTokens ?? limits.outputTokensMax))
-        return this.#breach('more tokens than asked for')
-      if ((frame.tokenId === 'unknown') !== (this.#idsAre === 'unknown'))
-        return this.#breach('tokens of another kind than its model has')
-      if ((frame.logprob?.top.length ?? 0) > (this.#chat.topLogprobs ?? limits.topLogprobsMax))
-        return this.#breach('more log probabilities than asked for')
-      if (frame.tokenId !== 'unknown') this.#tokenIds.push(frame.tokenId)
-      this.#tokens++
-    }
+    const attempt = this.#attempt(frame.attempt)
+    if (attempt === null) return nothing
+    if (attempt.prompt === null) return this.#breach(frame.attempt, 'tokens before the start')
+    if (frame.tokenId === null && ++attempt.textFrames > textFramesPerAttemptMax)
+      return this.#breach(frame.attempt, 'text without tokens')
+    // Before the first token two racing agents may have different prompts; the winner's is the answer's.
+    if (this.#answer.tokens === 0) this.#answer.setPrompt(attempt.prompt, attempt.contextTokens)
+    const taken = this.#answer.take(frame)
+    if (taken === 'repeated') return nothing
+    if (taken !== 'accepted') return this.#breach(frame.attempt, taken.problem)
+    const raced = this.#standby === null ? nothing : this.#won(attempt)
     this.#firstTokenAt ??= now
-    this.#deadlineAt = now + limits.firstByteBudgetMs
+    this.#lateness.pace.arrived(now)
+    attempt.giveUpAt = now + limits.firstByteBudgetMs
+    // The tick at that time plans anew; before it nothing can be late.
+    this.#dueAt = now + limits.stallMinMs
     const { segments, logprob } = frame
-    for (const segment of segments) this.#deliveredBytes += Buffer.byteLength(segment.text)
     // They go with an accepted token, so a second attempt neither repeats nor misses one.
-    if (logprob !== undefined && frame.tokenId !== null && this.#chat.topLogprobs !== undefined)
-      return [{ type: 'deliver', segments, logprob }]
-    return segments.length === 0 ? nothing : [{ type: 'deliver', segments }]
+    if (logprob !== undefined && frame.tokenId !== null && this.#answer.wantsLogprobs)
+      return [...raced, { type: 'deliver', segments, logprob }]
+    if (raced.length === 0) return segments.length === 0 ? nothing : [{ type: 'deliver', segments }]
+    return [...raced, { type: 'deliver', segments }]
   }
 
-  #finished(event: Extract<RelayEvent, { type: 'finished' }>): readonly RelayCommand[] {
-    if (this.#state.name !== 'running' || event.attempt !== this.#attempt) return nothing
-    if (!this.#state.started) return this.#breach('an end before the start')
-    if (event.tokens !== this.#tokens) return this.#breach('fewer tokens than it says')
-    this.#state = { name: 'ended' }
-    return [{ type: 'finish', reason: event.reason, usage: this.#usage() }]
+  /** One of two racing attempts was first; the other one is told to stop. */
+  #won(winner: Attempt): readonly RelayCommand[] {
+    const { main, standby } = { main: this.#main, standby: this.#standby }
+    if (main === null || standby === null) return nothing
+    if (winner === main) {
+      this.#standby = null
+      return [cancel(standby), { type: 'drop', agentId: standby.agentId, error: null }]
+    }
+    // It costs nothing to be overtaken at the start: hedging is a bet. A stall is told, but is nobody's fault so far.
+    const error = this.#lateness.pace.lastAt === null ? null : stalled
+    this.#goOnWith(winner, null)
+    return [cancel(main), { type: 'drop', agentId: main.agentId, error }]
   }
 
-  #attemptFailed(error: Failure): readonly RelayCommand[] {
-    if (this.#state.name !== 'running') return nothing
+  #finished(event: EventOf<'finished'>): readonly RelayCommand[] {
+    const attempt = this.#attempt(event.attempt)
+    if (attempt === null) return nothing
+    if (attempt.prompt === null) return this.#breach(event.attempt, 'an end before the start')
+    if (event.tokens !== this.#answer.tokens)
+      return this.#breach(event.attempt, 'fewer tokens than it says')
+    this.#answer.setPrompt(attempt.prompt, attempt.contextTokens)
+    const raced = this.#standby === null ? nothing : this.#won(attempt)
+    this.#end()
+    return [...raced, { type: 'finish', reason: event.reason, usage: this.#answer.usage() }]
+  }
+
+  #attemptFailed(number: number, error: Failure): readonly RelayCommand[] {
+    const attempt = this.#attempt(number)
+    if (attempt === null) return nothing
     this.#lastError = error
+    this.#failures++
     if (isWorkerEnd(error.code)) this.#workerDeaths++
-    const hopeless =
-      this.#isPastReturn ||
-      !errorMeanings[error.code].retryElsewhere ||
-      this.#attempt + 1 >= attemptsMax ||
-      this.#workerDeaths >= workerDeathsMax
-    const { agentId } = this.#state
+    const { agentId } = attempt
+    const mayGoOn = errorMeanings[error.code].retryElsewhere && this.#workerDeaths < workerDeathsMax
+    const other = attempt === this.#main ? this.#standby : this.#main
+    if (other !== null) {
+      if (!mayGoOn) return [cancel(other), ...this.#fail(error, agentId)]
+      if (attempt === this.#main) this.#goOnWith(other, null)
+      this.#standby = null
+      this.#plan()
+      return [{ type: 'drop', agentId, error }]
+    }
+    const hopeless = !mayGoOn || this.#answer.isPastReturn || this.#failures >= attemptsMax
     if (hopeless) return this.#fail(error, agentId)
-    this.#state = { name: 'placing' }
+    this.#main = null
+    this.#dueAt = Infinity
     return [{ type: 'retry', error, agentId }]
   }
 
-  /** The client has something of an answer that nobody else can go on with. */
-  get #isPastReturn(): boolean {
-    return this.#idsAre === 'unknown' && (this.#tokens > 0 || this.#deliveredBytes > 0)
+  /** An attempt that does not end by itself: its agent is told to stop. */
+  #giveUp(number: number, error: Failure): readonly RelayCommand[] {
+    const attempt = this.#attempt(number)
+    return attempt === null ? nothing : [cancel(attempt), ...this.#attemptFailed(number, error)]
   }
 
-  /** The agent broke the protocol: it is told to stop, and another one goes on from what was accepted before. */
-  #breach(what: string): readonly RelayCommand[] {
-    const cancel = this.#cancel()
-    const error: Failure = { code: 'agent_faulty', message: `the agent sent ${what}` }
-    return [...cancel, ...this.#attemptFailed(error)]
+  /** The agent broke the protocol: another one goes on from what was accepted before. */
+  #breach(number: number, what: string): readonly RelayCommand[] {
+    return this.#giveUp(number, { code: 'agent_faulty', message: `the agent sent ${what}` })
   }
 
   #clientGone(): readonly RelayCommand[] {
-    const cancel = this.#cancel()
-    this.#state = { name: 'ended' }
-    return [...cancel, { type: 'abandon', usage: this.#usage() }]
-  }
-
-  #cancel(): readonly RelayCommand[] {
-    if (this.#state.name !== 'running') return nothing
-    return [{ type: 'cancel', agentId: this.#state.agentId, attempt: this.#attempt }]
+    const cancels = [this.#main, this.#standby].flatMap(attempt =>
+      attempt === null ? [] : [cancel(attempt)],
+    )
+    this.#end()
+    return [...cancels, { type: 'abandon', usage: this.#answer.usage() }]
   }
 
   #tick(now: Instant): readonly RelayCommand[] {
-    if (this.#state.name !== 'running' || now < this.#deadlineAt) return nothing
-    const error: Failure = {
-      code: 'timeout',
-      message: this.#state.started
-        ? 'the agent stopped sending tokens'
-        : 'the agent did not begin in time',
-    }
-    return [...this.#cancel(), ...this.#attemptFailed(error)]
+    for (const attempt of [this.#standby, this.#main])
+      if (attempt !== null && now >= attempt.giveUpAt)
+        return this.#giveUp(attempt.number, late(attempt))
+    const main = this.#main
+    const seek = main !== null && this.#mayRace && now >= this.#lateness.lateAt
+    const asked = seek ? this.#lateness.ask(now) : null
+    this.#plan()
+    if (main === null || asked === null) return nothing
+    return [{ type: 'seek_standby', agentId: main.agentId, ...asked }]
+  }
+
+  get #mayRace(): boolean {
+    return this.#standby === null && this.#races < racesMax && !this.#answer.isPastReturn
+  }
+
+  /** Sets when the next tick has something to do. */
+  #plan(): void {
+    const lateAt = this.#mayRace ? this.#lateness.lateAt : Infinity
+    const giveUpAt = Math.min(this.#main?.giveUpAt ?? Infinity, this.#standby?.giveUpAt ?? Infinity)
+    this.#dueAt = Math.min(lateAt, giveUpAt)
+  }
+
+  #end(): void {
+    this.#main = null
+    this.#standby = null
+    this.#ended = true
+    this.#dueAt = Infinity
   }
 
   #fail(error: Failure, agentId: AgentId | null): readonly RelayCommand[] {
-    this.#state = { name: 'ended' }
-    return [{ type: 'fail', error, usage: this.#usage(), agentId }]
-  }
-
-  /** Highest contiguous accepted index + 1: the server's count, never an agent's word. */
-  #usage(): TokenUsage {
-    if (!this.#promptCounts) return { promptTokens: 0, completionTokens: this.#tokens }
-    return {
-      promptTokens: this.#promptTokens,
-      completionTokens: this.#tokens,
-      ...(this.#cachedTokens !== undefined && { cachedTokens: this.#cachedTokens }),
-    }
+    this.#end()
+    return [{ type: 'fail', error, usage: this.#answer.usage(), agentId }]
   }
 }
 
-/** Of text in most languages; only for how long a prefill may take. */
-const bytesPerTokenUsual = 4
-/** What a chat template may add beside the texts, in tokens: to all, and to each message. */
-const templateTokensMax = { chat: 1_024, message: 64 } as const
+const cancel = ({ agentId, number }: Attempt): RelayCommand => ({
+  type: 'cancel',
+  agentId,
+  attempt: number,
+})
 
-/** No tokeniser makes more than one token of one byte. */
-const promptTokensPossible = ({ messages, tools }: ChatJob): number =>
-  Buffer.byteLength(JSON.stringify([messages, tools])) +
-  templateTokensMax.chat +
-  templateTokensMax.message * messages.length
+const late = ({ prompt }: Attempt): Failure => ({
+  code: 'timeout',
+  message: prompt === null ? 'the agent did not begin in time' : 'the agent stopped sending tokens',
+})
 
 const nothing: readonly RelayCommand[] = Object.freeze([])
 const lost: Failure = { code: 'agent_lost', message: 'the agent that was answering has gone away' }
+const stalled: Failure = { code: 'stalled', message: 'the agent fell silent in mid-answer' }

@@ -1,0 +1,38 @@
+import type { Instant } from '../../clock.ts'
+import { limits } from '../../protocol/limits.ts'
+import type { SeekStandby } from './relay-command.ts'
+import { TokenPace } from './token-pace.ts'
+
+/** When an attempt is so late that a second agent may race it, and how often that is asked for. */
+export class Lateness {
+  readonly pace = new TokenPace()
+  #firstTokenDueAt: Instant | null = null
+  #askAt: Instant = -Infinity
+  /** The last token before the silence in which it was asked for; null: before the first one. */
+  #askedAfter: Instant | null | undefined
+
+  /** Another attempt. @param firstTokenDueAt null: it may take its time */
+  restart(firstTokenDueAt: Instant | null): void {
+    this.pace.restart()
+    this.#firstTokenDueAt = firstTokenDueAt
+    this.#askAt = -Infinity
+    this.#askedAfter = undefined
+  }
+
+  /** When it is late, or may be asked for again, unless a token comes before. */
+  get lateAt(): Instant {
+    const { lastAt } = this.pace
+    const lateAt =
+      lastAt === null ? (this.#firstTokenDueAt ?? Infinity) : lastAt + this.pace.stallAfterMs()
+    return Math.max(lateAt, this.#askAt)
+  }
+
+  /** It is late: what to ask for. */
+  ask(now: Instant): Pick<SeekStandby, 'reason' | 'again'> {
+    const { lastAt } = this.pace
+    const again = this.#askedAfter === lastAt
+    this.#askedAfter = lastAt
+    this.#askAt = now + limits.stallAskIntervalMs
+    return { reason: lastAt === null ? 'slow_start' : 'stalled', again }
+  }
+}
