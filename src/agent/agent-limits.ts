@@ -1,3 +1,5 @@
+import { limits } from '../protocol/limits.ts'
+
 /** Bounds that concern the agent alone; what both sides must agree on is in protocol/limits.ts. */
 export const agentLimits = {
   /** Output that may wait in one socket. A connection this far behind is hopeless: the server has given up on it. */
@@ -8,8 +10,11 @@ export const agentLimits = {
   sleepNoticeMs: 10_000,
   /** How often the clocks are compared to notice sleep. */
   sleepCheckIntervalMs: 5_000,
-  /** Jobs that wait for a loading model or a free slot, per instance; beyond it the pool is told to go elsewhere. */
-  jobsWaitingPerInstanceMax: 64,
+  /**
+   * Jobs that wait for a loading model or a free slot, per instance; beyond it the pool is told to go elsewhere. While a
+   * model loads, the pool sends as many as it asked slots for.
+   */
+  jobsWaitingPerInstanceMax: limits.slotsPerInstanceMax,
   /** A worker that dies more often than this within the window stays down until the pool loads the model again. */
   workerDeathsMax: 3,
   workerDeathWindowMs: 60_000,

@@ -93,7 +93,12 @@ export const errorCodes = Object.keys(errorMeanings) as readonly ErrorCode[]
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(errorMeanings, text)
 
 /** An expected failure: returned, not thrown. `message` is for people and never holds prompts, answers or keys. */
-export type Failure = { readonly code: ErrorCode; readonly message: string }
+export type Failure = {
+  readonly code: ErrorCode
+  readonly message: string
+  /** When the same request may succeed, ms from now; absent: nobody has computed it. Never on the wire. */
+  readonly retryAfterMs?: number
+}
 
 /** The worker that had the job is gone; a job that this happens to again and again may be what ends it. */
 export const isWorkerEnd = (code: ErrorCode): boolean =>

@@ -56,6 +56,8 @@ export type Agent = {
   readonly instances: Map<InstanceId, Instance>
   /** By the model's sha256; forgotten when the model is ready or the agent connects anew. */
   readonly failedLoads: Map<string, FailedLoad>
+  /** Slots that it had of a model when it last loaded it, by sha256: it need not have as many as it is asked for. */
+  readonly slotsHeld: Map<string, number>
   /** Sum of the leases of all instances. */
   leaseCount: number
 }

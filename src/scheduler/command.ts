@@ -25,11 +25,14 @@ export type SchedulerCommand =
       readonly instanceId: InstanceId
       readonly contextTokens: number
     }
+  /** It waits, or its place is another one now. */
   | {
       readonly type: 'queued'
       readonly jobId: JobId
-      /** From 1. */
+      /** In its model's line, from 1; others may come before it yet. */
       readonly position: number
+      /** Until it starts, ms; null while nothing was measured. */
+      readonly estimateMs: number | null
     }
   | {
       readonly type: 'refuse'

@@ -1,3 +1,4 @@
+import type { Instant } from '../clock.ts'
 import type { ExternalModel, ExternalSource } from '../models/external-model.ts'
 import type { ModelKind } from '../models/model-kind.ts'
 import type { ModelShape } from '../models/model-shape-schema.ts'
@@ -5,6 +6,7 @@ import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
 import type { ProtocolFeature } from '../protocol/version.ts'
+import type { Priority } from './priority.ts'
 
 /** A catalogue entry as far as placement needs it. */
 export type ModelFacts = {
@@ -54,7 +56,12 @@ export type AgentHealth = {
  * Why an agent cannot take a model now, in words with figures. A `passing` obstacle may be gone in a moment (a late
  * pong, a connection that is being made anew): nothing is placed there, but a request would rather wait than be refused.
  */
-export type Obstacle = { readonly reason: string; readonly passing: boolean }
+export type Obstacle = {
+  readonly reason: string
+  readonly passing: boolean
+  /** When it will be gone, or may be at the soonest; absent: nobody knows. */
+  readonly until?: Instant
+}
 
 export type InstanceReport = {
   readonly instanceId: InstanceId
@@ -112,6 +119,12 @@ export type SchedulerEvent =
       readonly type: 'request'
       readonly jobId: JobId
       readonly model: string
+      /** Whose request it is; those who wait share the slots by tenant. */
+      readonly tenant: string
+      /** Absent: normal. */
+      readonly priority?: Priority
+      /** What it will probably take, in tokens of a prompt (token-cost.ts). */
+      readonly costTokens: number
       /** Features that an agent must have listed to be given it; absent: none. */
       readonly needs?: readonly ProtocolFeature[]
       readonly spareInstanceId: InstanceId
@@ -137,5 +150,10 @@ export type SchedulerEvent =
       readonly formerAgent: 'avoid' | 'ban' | null
     }
   /** The job is over, however it ended. */
-  | { readonly type: 'release'; readonly jobId: JobId }
+  | {
+      readonly type: 'release'
+      readonly jobId: JobId
+      /** What it has really taken; absent: as much as was expected. */
+      readonly costTokens?: number
+    }
   | { readonly type: 'tick' }

@@ -72,7 +72,8 @@ function loadedItBefore({ agent, model, now }: Question): Obstacle | null {
   const failed = agent.failedLoads.get(model.sha256)
   if (failed === undefined || now >= failed.until) return null
   const seconds = Math.ceil((failed.until - now) / 1_000)
-  return lasting(`could not load it (${failed.error}), asked again in ${seconds} s`)
+  const reason = `could not load it (${failed.error}), asked again in ${seconds} s`
+  return { reason, passing: false, until: failed.until }
 }
 
 function isHealthy({ agent }: Question): Obstacle | null {

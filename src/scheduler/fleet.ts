@@ -17,6 +17,8 @@ const healthy: AgentHealth = { stopped: null, slowed: false, unfitGpus: {} }
 const failedLoadDelayMinMs = 30_000
 const failedLoadDelayMaxMs = 900_000
 
+type Freed = { readonly agent: Agent; readonly modelSha256: string }
+
 /**
  * All agents, with an index by model so that a decision looks only at a few that hold it. Every method keeps the index; who
  * changes an agent's fields says so by `changed` or `rated`.
@@ -29,6 +31,7 @@ export class Fleet {
   readonly #alarms = new Map<Agent, Instant>()
   #nextAlarm: Instant = Infinity
   #version = 0
+  readonly #freed: Freed[] = []
 
   /** Another one after everything but leases, reliability and latency: what was found out before may be wrong. */
   get version(): number {
@@ -92,6 +95,7 @@ export class Fleet {
       standing: standingOf({ connected: true, lastHeartbeatAt: now, pingLate: false }, now),
       instances: new Map(),
       failedLoads: new Map(),
+      slotsHeld: former?.slotsHeld ?? new Map<string, number>(),
       leaseCount: 0,
     }
     this.agents.set(agent.id, agent)
@@ -128,6 +132,7 @@ export class Fleet {
       instance.status = status
       if (status.state === 'ready') {
         instance.slots = status.slots
+        remember(agent.slotsHeld, modelSha256, status.slots)
         agent.failedLoads.delete(modelSha256)
       }
     }
@@ -136,7 +141,8 @@ export class Fleet {
 
   /** The agent is about to be told to load the model. */
   load(agent: Agent, id: InstanceId, model: ModelFacts, now: Instant): Instance {
-    const { sha256: modelSha256, contextTokens, slots } = model
+    const { sha256: modelSha256, contextTokens } = model
+    const slots = Math.min(model.slots, agent.slotsHeld.get(modelSha256) ?? Infinity)
     // An owner's engine uses what its owner lets it use.
     const withoutGpu = model.external !== undefined || agent.capacity.mustNotUseGpu
     const instance = add(agent, { id, modelSha256, contextTokens, slots, withoutGpu })
@@ -167,8 +173,14 @@ export class Fleet {
     const instance = agent?.instances.get(instanceId)
     if (agent === undefined || instance?.leases.delete(jobId) !== true) return
     agent.leaseCount--
+    this.#freed.push({ agent, modelSha256: instance.modelSha256 })
     this.#weigh(agent, instance)
     if (agent.leaseCount === 0) this.news.add(agent)
+  }
+
+  /** The slots that were given back since the last call; the agents may have nothing to do any more. */
+  takeFreed(): readonly Freed[] {
+    return this.#freed.splice(0)
   }
 
   /** Of all that the agent holds, only this instance has another load. */
@@ -223,6 +235,16 @@ function nextAlarmOf(agent: Agent, now: Instant): Instant {
   if (next <= now) next = Infinity
   for (const { until } of agent.failedLoads.values()) if (until > now) next = Math.min(next, until)
   return next
+}
+
+/** Beyond these the model that came first is forgotten. */
+const slotsHeldMax = limits.catalogueModelsMax
+
+function remember(slotsHeld: Map<string, number>, sha256: string, slots: number): void {
+  slotsHeld.delete(sha256)
+  slotsHeld.set(sha256, slots)
+  const [oldest] = slotsHeld.keys()
+  if (slotsHeld.size > slotsHeldMax && oldest !== undefined) slotsHeld.delete(oldest)
 }
 
 function noteFailedLoad(agent: Agent, sha256: string, error: string, now: Instant): void {

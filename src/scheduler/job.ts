@@ -1,9 +1,12 @@
+import type { Instant } from '../clock.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
 import type { ProtocolFeature } from '../protocol/version.ts'
 import type { Agent, Instance } from './agent.ts'
-import type { ModelFacts } from './event.ts'
+import type { ModelFacts, SchedulerEvent } from './event.ts'
 import type { Fleet } from './fleet.ts'
 import type { Wish } from './loaders.ts'
+import type { Priority } from './priority.ts'
+import type { Waiting } from './waiting.ts'
 
 type Lease = { readonly agentId: AgentId; readonly instanceId: InstanceId }
 
@@ -12,21 +15,30 @@ export type FormerAgent = 'avoid' | 'ban' | null
 
 /** A job that is leased or waits; the model is pinned, so that a retry never goes on with other weights. */
 export class Job implements Wish {
-  readonly id: JobId
+  readonly jobId: JobId
   readonly model: ModelFacts
+  readonly tenant: string
+  readonly priority: Priority
+  /** What it was expected to take when it came. */
+  readonly costTokens: number
   readonly needs: readonly ProtocolFeature[]
   avoided: ReadonlySet<AgentId> = nobody
   banned: ReadonlySet<AgentId> = nobody
   /** Who could have taken over when the last lease was given, best first. */
   fallbacks: readonly AgentId[] = noFallbacks
+  /** It has had a lease, and was charged for it. */
+  begun = false
   #lease: Lease | null = null
   /** Of a second agent that races the first. */
   #standby: Lease | null = null
 
-  constructor(id: JobId, model: ModelFacts, needs: readonly ProtocolFeature[]) {
-    this.id = id
+  constructor(request: Extract<SchedulerEvent, { type: 'request' }>, model: ModelFacts) {
+    this.jobId = request.jobId
     this.model = model
-    this.needs = needs
+    this.tenant = request.tenant
+    this.priority = request.priority ?? 'normal'
+    this.costTokens = request.costTokens
+    this.needs = request.needs ?? noNeeds
   }
 
   get isLeased(): boolean {
@@ -42,7 +54,7 @@ export class Job implements Wish {
 
   /** Takes a slot: the first one, or that of a second agent. */
   lease(fleet: Fleet, agent: Agent, instance: Instance): void {
-    fleet.lease(agent, instance, this.id)
+    fleet.lease(agent, instance, this.jobId)
     const lease = { agentId: agent.id, instanceId: instance.id }
     if (this.#lease === null) this.#lease = lease
     else this.#standby = lease
@@ -56,7 +68,7 @@ export class Job implements Wish {
     const [dropped, kept] = isFirst ? [this.#lease, this.#standby] : [this.#standby, this.#lease]
     this.#lease = kept
     this.#standby = null
-    fleet.release(agentId, dropped.instanceId, this.id)
+    fleet.release(agentId, dropped.instanceId, this.jobId)
     this.#remember(agentId, formerAgent)
   }
 
@@ -64,7 +76,7 @@ export class Job implements Wish {
   letGo(fleet: Fleet, formerAgent: FormerAgent): void {
     if (this.#lease !== null) this.#remember(this.#lease.agentId, formerAgent)
     for (const lease of [this.#lease, this.#standby])
-      if (lease !== null) fleet.release(lease.agentId, lease.instanceId, this.id)
+      if (lease !== null) fleet.release(lease.agentId, lease.instanceId, this.jobId)
     this.#lease = null
     this.#standby = null
   }
@@ -78,3 +90,11 @@ export class Job implements Wish {
 /** Most jobs never think ill of anybody. */
 const nobody: ReadonlySet<AgentId> = new Set()
 const noFallbacks: readonly AgentId[] = []
+const noNeeds: readonly ProtocolFeature[] = []
+
+/** What the queue keeps of a job. */
+export function waitingOf(job: Job, spareInstanceId: InstanceId, since: Instant): Waiting {
+  const { jobId, model, tenant, priority, costTokens, needs, banned } = job
+  const lane = banned.size > 0 ? `alone ${jobId}` : needs.toSorted().join(' ')
+  return { jobId, model: model.name, tenant, priority, costTokens, lane, since, spareInstanceId }
+}

@@ -10,7 +10,14 @@ import {
   spare,
   tiny,
 } from '../../test/support/scheduler-pool.ts'
-import { waitingLineLengthMax, waitingTimeMaxMs } from './waiting-line.ts'
+import { waitingLengthMax, waitingTimeMaxMs } from './fair-queue.ts'
+
+/** Fills the line with one request each of many tenants. */
+function fill(pool: Pool): void {
+  for (let i = 0; i < waitingLengthMax; i++)
+    pool.request(`w${i}`, 'tiny', [], { tenant: `tenant-${i}` })
+  expect(pool.scheduler.waiting).toBe(waitingLengthMax)
+}
 
 describe('placing a request', () => {
   test('goes to the least loaded agent that holds the model, with the others as fallbacks', () => {
@@ -129,8 +136,9 @@ describe('waiting', () => {
     pool.up('a', { instances: [ready('i-a')] })
     pool.request('1')
     pool.request('2')
-    expect(pool.request('3')).toEqual([{ type: 'queued', jobId: jobId('3'), position: 1 }])
-    expect(pool.request('4')).toEqual([{ type: 'queued', jobId: jobId('4'), position: 2 }])
+    const queued = { type: 'queued', estimateMs: null } as const
+    expect(pool.request('3')).toEqual([{ ...queued, jobId: jobId('3'), position: 1 }])
+    expect(pool.request('4')).toEqual([{ ...queued, jobId: jobId('4'), position: 2 }])
     expect(leasesOf(pool.release('1'))).toEqual(['3@a'])
     expect(leasesOf(pool.release('2'))).toEqual(['4@a'])
     expect(pool.scheduler.waiting).toBe(0)
@@ -148,7 +156,7 @@ describe('waiting', () => {
     const pool = new Pool()
     pool.up('a', { instances: [ready('i-a', tiny, 1)] })
     pool.request('running')
-    for (let i = 0; i < waitingLineLengthMax; i++) pool.request(`w${i}`)
+    fill(pool)
     expect(refusalOf(pool.request('one too many'))).toMatchObject({ code: 'queue_full' })
   })
 
@@ -194,7 +202,7 @@ describe('waiting', () => {
     pool.up('b', { instances: [ready('i-b', tiny, 1)] })
     pool.request('1')
     pool.request('2')
-    for (let i = 0; i < waitingLineLengthMax; i++) pool.request(`w${i}`)
+    fill(pool)
     expect(pool.retry('1', 'avoid')).toMatchObject([{ type: 'lease', jobId: jobId('1') }])
     pool.handle({ type: 'ping', agentId: agentId('a'), late: true })
     expect(pool.retry('1', 'ban')).toMatchObject([{ type: 'queued', position: 1 }])

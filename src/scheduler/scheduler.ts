@@ -1,17 +1,20 @@
 import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
-import type { ProtocolFeature } from '../protocol/version.ts'
 import { instanceOf, isStranded, type Agent, type Instance } from './agent.ts'
 import type { SchedulerCommand } from './command.ts'
 import type { ModelFacts, SchedulerEvent } from './event.ts'
 import { obstacle } from './feasibility.ts'
 import { Fleet } from './fleet.ts'
 import type { Holders } from './holders.ts'
-import { Job } from './job.ts'
+import { Job, waitingOf } from './job.ts'
 import { standingOf } from './liveness.ts'
+import { ModelNames } from './model-names.ts'
 import { choosePlacement, chooseStandby, type Placement } from './placement.ts'
-import { WaitingLine } from './waiting-line.ts'
+import type { Priority } from './priority.ts'
+import { Pump } from './pump.ts'
+import { WaitingRoom } from './waiting-room.ts'
+import type { Waiting } from './waiting.ts'
 
 type EventOf<Type extends SchedulerEvent['type']> = Extract<SchedulerEvent, { type: Type }>
 
@@ -23,9 +26,15 @@ type EventOf<Type extends SchedulerEvent['type']> = Extract<SchedulerEvent, { ty
 export class Scheduler {
   readonly #fleet = new Fleet()
   readonly #jobs = new Map<JobId, Job>()
-  readonly #line = new WaitingLine()
-  #models = new Map<string, ModelFacts>()
-  #namesBySha256 = new Map<string, string>()
+  readonly #models = new ModelNames()
+  readonly #room = new WaitingRoom()
+  readonly #queue = this.#room.queue
+  readonly #pump = new Pump({
+    fleet: this.#fleet,
+    models: this.#models,
+    queue: this.#queue,
+    place: waiting => this.#place(waiting),
+  })
   /** Of the event that is being handled. */
   #now: Instant = 0
   #out: SchedulerCommand[] = []
@@ -35,13 +44,18 @@ export class Scheduler {
     this.#out = []
     this.#fleet.wake(now)
     this.#take(event)
-    this.#pump()
+    this.#pump.run(now)
     return this.#out
   }
 
   /** Requests that wait for a slot. */
   get waiting(): number {
-    return this.#line.length
+    return this.#queue.length
+  }
+
+  /** The same by class; for display. */
+  waitingByPriority(): Readonly<Record<Priority, number>> {
+    return this.#queue.lengths()
   }
 
   /** What is believed about an agent; for display, never to decide upon. */
@@ -55,11 +69,11 @@ export class Scheduler {
 
   /** The catalogue; for display. */
   models(): Iterable<ModelFacts> {
-    return this.#models.values()
+    return this.#models.all()
   }
 
   modelName(sha256: string): string | undefined {
-    return this.#namesBySha256.get(sha256)
+    return this.#models.of(sha256).at(-1)?.name
   }
 
   #take(event: SchedulerEvent): void {
@@ -104,50 +118,54 @@ export class Scheduler {
         this.#jobs.get(event.jobId)?.drop(this.#fleet, event.agentId, event.formerAgent)
         return
       case 'release':
-        this.#release(event.jobId)
+        this.#release(event)
         return
       case 'tick':
         this.#tick()
     }
   }
 
-  #request({ jobId, model: name, needs = noNeeds, spareInstanceId }: EventOf<'request'>): void {
-    const model = this.#models.get(name)
+  #request(event: EventOf<'request'>): void {
+    const model = this.#models.get(event.model)
+    const { jobId, spareInstanceId } = event
     if (model === undefined) {
-      this.#refuse(jobId, { code: 'model_not_found', message: notFound(name) })
+      this.#refuse(jobId, { code: 'model_not_found', message: notFound(event.model) })
       return
     }
-    const job = new Job(jobId, model, needs)
+    const job = new Job(event, model)
     this.#jobs.set(jobId, job)
     const placement = this.#choose(job)
     if (placement.type !== 'wait') {
-      this.#act(jobId, job, spareInstanceId, placement)
+      if (placement.type !== 'refuse') this.#queue.begun(model.name, job)
+      this.#act(job, spareInstanceId, placement)
       return
     }
-    const position = this.#line.add({ jobId, model: name, since: this.#now, spareInstanceId })
-    if (position === null) this.#refuse(jobId, queueFull)
-    else this.#out.push({ type: 'queued', jobId, position })
+    const told = this.#room.enter(waitingOf(job, spareInstanceId, this.#now), this.#now)
+    if ('code' in told) this.#refuse(jobId, told)
+    else this.#out.push(told)
   }
 
   #retry({ jobId, spareInstanceId, formerAgent }: EventOf<'retry'>): void {
     const job = this.#jobs.get(jobId)
     if (job?.isLeased !== true) return
     job.letGo(this.#fleet, formerAgent)
+    this.#room.interrupted(job.model.name, jobId)
     const placement = this.#choose(job)
     if (placement.type !== 'wait') {
-      this.#act(jobId, job, spareInstanceId, placement)
+      this.#act(job, spareInstanceId, placement)
       return
     }
-    this.#line.addFirst({ jobId, model: job.model.name, since: this.#now, spareInstanceId })
-    this.#out.push({ type: 'queued', jobId, position: 1 })
+    const waiting = waitingOf(job, spareInstanceId, this.#now)
+    this.#out.push(this.#room.enterInterrupted(waiting, this.#now))
   }
 
-  #release(jobId: JobId): void {
+  #release({ jobId, costTokens }: EventOf<'release'>): void {
     const job = this.#jobs.get(jobId)
     if (job === undefined) return
     this.#jobs.delete(jobId)
     if (job.isLeased) job.letGo(this.#fleet, null)
-    else this.#line.remove(job.model.name, jobId)
+    else this.#queue.leave(jobId)
+    if (job.begun) this.#room.ended(job.model.name, job, costTokens ?? null, this.#now)
   }
 
   #race(jobId: JobId): void {
@@ -175,12 +193,8 @@ export class Scheduler {
     return { type: 'refuse', error: { code: 'model_not_found', message } }
   }
 
-  #act(
-    jobId: JobId,
-    job: Job,
-    spare: InstanceId,
-    placement: Exclude<Placement, { type: 'wait' }>,
-  ): void {
+  #act(job: Job, spare: InstanceId, placement: Exclude<Placement, { type: 'wait' }>): void {
+    const { jobId } = job
     if (placement.type === 'refuse') {
       this.#refuse(jobId, placement.error)
       return
@@ -191,6 +205,8 @@ export class Scheduler {
     const fallbacks = placement.type === 'lease' ? placement.fallbacks : noFallbacks
     job.fallbacks = fallbacks
     job.lease(this.#fleet, agent, instance)
+    job.begun = true
+    this.#room.began(job.model.name, jobId, this.#now)
     this.#out.push({
       type: 'lease',
       jobId,
@@ -212,37 +228,36 @@ export class Scheduler {
   }
 
   #refuse(jobId: JobId, error: Failure): void {
+    const job = this.#jobs.get(jobId)
     this.#jobs.delete(jobId)
+    if (job?.begun === true) this.#room.ended(job.model.name, job, null, this.#now)
     this.#out.push({ type: 'refuse', jobId, error })
   }
 
-  /** Gives waiting requests the slots that have become free, first come first served within a model. */
-  #pump(): void {
-    for (const model of this.#line.models())
-      for (const { jobId, spareInstanceId } of this.#line.of(model)) {
-        const job = this.#jobs.get(jobId)
-        if (job === undefined) throw new Error('a waiting job must be known')
-        const placement = this.#choose(job)
-        if (placement.type !== 'wait') {
-          this.#line.remove(model, jobId)
-          this.#act(jobId, job, spareInstanceId, placement)
-        }
-        // Whoever may go anywhere and must wait stands for all behind it; one that may not does not block them.
-        else if (job.banned.size === 0 && job.needs.length === 0) break
-      }
+  /** @returns false when it goes on waiting */
+  #place(waiting: Waiting): boolean {
+    const { jobId, spareInstanceId } = waiting
+    const job = this.#jobs.get(jobId)
+    if (job === undefined) throw new Error('a waiting job must be known')
+    const placement = this.#choose(job)
+    if (placement.type === 'wait') return false
+    if (placement.type === 'refuse') this.#queue.leave(jobId)
+    else this.#queue.begin(waiting)
+    this.#act(job, spareInstanceId, placement)
+    return true
   }
 
   #setCatalogue(models: readonly ModelFacts[]): void {
-    this.#models = new Map(models.map(model => [model.name, model]))
-    this.#namesBySha256 = new Map(models.map(model => [model.sha256, model.name]))
+    this.#models.set(models)
+    this.#room.keepOnly(name => this.#models.has(name))
     this.#fleet.setCatalogue(models, this.#now)
-    this.#unload(instance => !this.#namesBySha256.has(instance.modelSha256))
+    this.#unload(instance => this.#models.of(instance.modelSha256).length === 0)
   }
 
   #agentUp(facts: EventOf<'agent_up'>): void {
     const agent = this.#fleet.up(facts, this.#now)
     this.#out.push({ type: 'standing', agentId: agent.id, standing: agent.standing })
-    this.#unload(instance => !this.#namesBySha256.has(instance.modelSha256))
+    this.#unload(instance => this.#models.of(instance.modelSha256).length === 0)
   }
 
   #agentDown(agentId: AgentId): void {
@@ -317,14 +332,11 @@ export class Scheduler {
   }
 
   #tick(): void {
-    for (const waiting of this.#line.overdue(this.#now)) {
-      this.#line.remove(waiting.model, waiting.jobId)
-      const message = 'every slot stayed busy for too long; try again later'
-      this.#refuse(waiting.jobId, { code: 'timeout', message })
-    }
+    for (const { jobId, error } of this.#room.takeOverdue(this.#now)) this.#refuse(jobId, error)
     for (const agent of this.#fleet.agents.values()) this.#announce(agent)
     // To be loaded anew without the GPU when somebody asks for it; what still runs there may end.
     this.#unload((instance, agent) => instance.leases.size === 0 && isStranded(agent, instance))
+    this.#out.push(...this.#room.news(this.#now))
   }
 
   /** Tells the dispatcher when an agent's standing has changed; one that is offline for good is let go. */
@@ -342,12 +354,6 @@ export class Scheduler {
 }
 
 const noFallbacks: readonly AgentId[] = []
-const noNeeds: readonly ProtocolFeature[] = []
-
-const queueFull: Failure = {
-  code: 'queue_full',
-  message: 'too many requests are waiting already; try again shortly',
-}
 
 const notFound = (model: string): string =>
   `the model ${model} does not exist; GET /v1/models lists those that do`

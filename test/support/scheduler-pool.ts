@@ -3,7 +3,12 @@ import type { ModelShape } from '../../src/models/model-shape-schema.ts'
 import type { GpuInventory, Inventory } from '../../src/protocol/gpu.ts'
 import type { ProtocolFeature } from '../../src/protocol/version.ts'
 import type { SchedulerCommand } from '../../src/scheduler/command.ts'
-import type { AgentFacts, InstanceReport, ModelFacts } from '../../src/scheduler/event.ts'
+import type {
+  AgentFacts,
+  InstanceReport,
+  ModelFacts,
+  SchedulerEvent,
+} from '../../src/scheduler/event.ts'
 import { Scheduler } from '../../src/scheduler/scheduler.ts'
 
 /** A scheduler that is driven by hand: events in, commands out, and time is the number that the test says it is. */
@@ -116,13 +121,17 @@ export class Pool {
     job: string,
     model = 'tiny',
     needs: readonly ProtocolFeature[] = [],
+    change: Partial<Extract<SchedulerEvent, { type: 'request' }>> = {},
   ): readonly SchedulerCommand[] {
     return this.handle({
       type: 'request',
       jobId: jobId(job),
       model,
+      tenant: 'somebody',
+      costTokens: 100,
       needs,
       spareInstanceId: spare(job),
+      ...change,
     })
   }
 

@@ -6,6 +6,7 @@ import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
 import type { SchedulerCommand } from '../../scheduler/command.ts'
 import type { SchedulerEvent } from '../../scheduler/event.ts'
 import { Scheduler } from '../../scheduler/scheduler.ts'
+import { tokenCost } from '../../scheduler/token-cost.ts'
 import { limits } from '../../protocol/limits.ts'
 import { closeCodes, type PoolMessage } from '../control/agent-session.ts'
 import type {
@@ -103,7 +104,9 @@ export class Dispatcher implements Inference {
     }
     const flight = this.#flights.add(departure)
     const spareInstanceId = this.#deps.random.instanceId()
-    this.schedule({ type: 'request', jobId, model, needs, spareInstanceId })
+    const { costTokens } = departure
+    const tenant = departure.request.keyId
+    this.schedule({ type: 'request', jobId, model, tenant, costTokens, needs, spareInstanceId })
     return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
   }
 
@@ -330,7 +333,11 @@ export class Dispatcher implements Inference {
         if (command.type === 'fail' && command.agentId !== null)
           settlement.attemptFailed(flight, command.agentId, command.error)
         settlement.settle(flight, flight.relay.record, command, flight.onEvent)
-        this.schedule({ type: 'release', jobId: request.jobId })
+        this.schedule({
+          type: 'release',
+          jobId: request.jobId,
+          costTokens: tokenCost(command.usage.promptTokens, command.usage.completionTokens),
+        })
     }
   }
 

@@ -2,6 +2,7 @@ import type { ModelManifest } from '../../models/manifest.ts'
 import { chatNeeds } from '../../protocol/chat-needs.ts'
 import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
 import type { ProtocolFeature } from '../../protocol/version.ts'
+import { expectedTokenCost } from '../../scheduler/token-cost.ts'
 import type { EmbedEvent, EmbedRequest, InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { TokenIds } from '../relay/accepted-answer.ts'
 import { EmbedRelay } from '../relay/embed-relay.ts'
@@ -29,6 +30,8 @@ export type Departure = {
   readonly wireBytes: number
   /** Of the job, and of vectors that are on their way: what is kept until the end. */
   readonly keptBytes: number
+  /** What it will probably take, in tokens of a prompt; see token-cost.ts. */
+  readonly costTokens: number
 }
 
 /** @param tokenIds whether the model's engine tells them, by the catalogue */
@@ -48,6 +51,7 @@ export function chatDeparture(
     content: RequestContent.ofChat(request.model, chat),
     wireBytes,
     keptBytes: wireBytes,
+    costTokens: expectedTokenCost(wireBytes, chat.maxTokens),
   }
 }
 
@@ -81,5 +85,6 @@ export function embedDeparture(
     content: RequestContent.ofEmbed(request.model, embed),
     wireBytes,
     keptBytes: wireBytes + vectorBytes(manifest, request),
+    costTokens: expectedTokenCost(wireBytes, 0),
   }
 }
