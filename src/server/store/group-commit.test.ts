@@ -29,7 +29,7 @@ function setUp() {
       )
   }
   /** Everything that follows without a commit or a pause ending has happened. */
-  const quiet = () => Bun.sleep(0)
+  const quiet = () => new Promise<void>(resolve => setImmediate(resolve))
   return { commits, pauses, settled, failed, add, quiet }
 }
 
