@@ -5,7 +5,7 @@ import { lookUpCard } from './card-table.ts'
 import { driverFactsOf, judgeDriver } from './driver-blacklist.ts'
 import { judgeEligibility, modelMemoryMb, type Answer } from './eligibility.ts'
 import { noOutcomes, type ErrorWindow } from './error-window.ts'
-import { capabilityScore } from './score.ts'
+import { capabilityScore, type DeviceSpeed } from './score.ts'
 import { noThermalEvents, type ThermalWindow } from './thermal-window.ts'
 
 /** How a device behaved while it served. */
@@ -27,6 +27,7 @@ export type DeviceJudgement = {
   readonly backends: readonly NonNullable<GpuInventory['backends']>[number][] | null
   /** 0 to 100. */
   readonly score: number
+  readonly speed: DeviceSpeed
   /** How the score comes about, and where its figures are from. */
   readonly explanation: string
   /** Where the figures are from that no probe reads. */
@@ -49,7 +50,7 @@ export function judgeDevice(
     ...history,
     now,
   })
-  const { score, explanation } = capabilityScore({
+  const { score, speed, explanation } = capabilityScore({
     memoryMb: modelMemoryMb(gpu),
     bandwidthGBs: figures.bandwidthGBs,
     fp16Tflops: figures.fp16Tflops,
@@ -65,6 +66,7 @@ export function judgeDevice(
     driverNotes: driver.matches.map(entry => `${entry.reason} ${entry.workaround.text}`.trim()),
     backends: gpu.backends?.filter(backend => !driver.avoidBackends.includes(backend)) ?? null,
     score,
+    speed,
     explanation: `${explanation} (${figures.origin})`,
     figuresFrom: figures.origin,
   }

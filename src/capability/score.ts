@@ -26,8 +26,15 @@ export type CapabilityScore = {
   /** 0 to 100, one decimal; the sum of the parts. */
   readonly score: number
   readonly parts: Readonly<Record<PartName, number>>
+  readonly speed: DeviceSpeed
   /** For example `62.1 = 22.8 memory (24.0 GB) + …`. */
   readonly explanation: string
+}
+
+/** What a device does with the reference model, measured or estimated. Null: not known. */
+export type DeviceSpeed = {
+  readonly decodeTokensPerS: number | null
+  readonly prefillTokensPerS: number | null
 }
 
 type PartName = 'memory' | 'decode' | 'prefill' | 'quantisation'
@@ -89,7 +96,8 @@ export function capabilityScore(input: ScoreInput): CapabilityScore {
   }
   const names = Object.keys(words) as PartName[]
   const sum = names.map(name => `${parts[name]} ${name} (${words[name]})`).join(' + ')
-  return { score, parts, explanation: `${score} = ${sum}` }
+  const speed = { decodeTokensPerS: decode.tokensPerS, prefillTokensPerS: prefill.tokensPerS }
+  return { score, parts, speed, explanation: `${score} = ${sum}` }
 }
 
 const int8Words = { matrix: 'matrix units', vector: 'dot products', none: 'not in hardware' }
@@ -121,17 +129,17 @@ function onReference(measured: Measured | null, work: number): Speed | null {
   const tokensPerS = known(
     measured === null ? null : (measured.tokensPerS * measured.workPerToken) / work,
   )
-  return tokensPerS === null ? null : { tokensPerS, words: `${speed(tokensPerS)}, measured` }
+  return tokensPerS === null ? null : { tokensPerS, words: `${inWords(tokensPerS)}, measured` }
 }
 
 const estimated = (tokensPerS: number, from: string): Speed => ({
   tokensPerS,
-  words: `${speed(tokensPerS)}, estimated from ${from}`,
+  words: `${inWords(tokensPerS)}, estimated from ${from}`,
 })
 
 const unknownSpeed: Speed = { tokensPerS: null, words: 'unknown' }
 
-const speed = (tokensPerS: number): string =>
+const inWords = (tokensPerS: number): string =>
   `${Number(tokensPerS.toPrecision(3))} tokens/s of an 8B model`
 
 /** A figure that is none (NaN, infinite, negative) is as good as unknown. */

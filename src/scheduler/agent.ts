@@ -10,6 +10,7 @@ import type { AgentStanding } from './liveness.ts'
 /** One model on one agent, and who is using it. */
 export type Instance = {
   readonly id: InstanceId
+  readonly agentId: AgentId
   readonly modelSha256: string
   /** Tokens a slot was asked to hold, or holds as far as the agent says; two names of one file may want different ones. */
   readonly contextTokens: number
@@ -21,6 +22,8 @@ export type Instance = {
   /** It was told to unload and gets nothing new. */
   leaving: boolean
   readonly leases: Set<JobId>
+  /** Conversations that it has begun; what it keeps of the last ones is worth as much as its slots (prefix-affinity.ts). */
+  conversations: number
 }
 
 /** A model that an agent could not load, and when it may be asked again. */

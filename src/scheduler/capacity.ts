@@ -1,5 +1,6 @@
 import { modelMemoryMb } from '../capability/eligibility.ts'
 import { judgeDevice } from '../capability/judge-device.ts'
+import type { DeviceSpeed } from '../capability/score.ts'
 import type { GpuInventory, Inventory } from '../protocol/gpu.ts'
 import { limits } from '../protocol/limits.ts'
 import type { ModelFacts } from './event.ts'
@@ -10,6 +11,7 @@ export type Device = {
   readonly gpu: GpuInventory
   /** 0 to 100 (specification 1.3). */
   readonly score: number
+  readonly speed: DeviceSpeed
   /** Memory that a model may take; null when it could not be read. */
   readonly memoryMb: number | null
   /** Why it may not serve, whatever the model; null when it may. */
@@ -114,9 +116,9 @@ export class Capacity {
 }
 
 function deviceOf(inventory: Inventory, gpu: GpuInventory, unfit: string | undefined): Device {
-  const { score, eligible, reasons } = judgeDevice(inventory, gpu, 0)
+  const { score, speed, eligible, reasons } = judgeDevice(inventory, gpu, 0)
   const refusal = eligible ? (unfit ?? null) : reasons.join('; ')
-  return { gpu, score, memoryMb: modelMemoryMb(gpu), refusal }
+  return { gpu, score, speed, memoryMb: modelMemoryMb(gpu), refusal }
 }
 
 /** Specification 1.2: what the model takes, and the headroom beside it. */

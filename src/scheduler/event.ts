@@ -6,6 +6,7 @@ import type { InstanceState } from '../protocol/agent-message.ts'
 import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
 import type { ProtocolFeature } from '../protocol/version.ts'
+import type { PromptPrefix } from './prefix-affinity.ts'
 import type { Priority } from './priority.ts'
 
 /** A catalogue entry as far as placement needs it. */
@@ -127,6 +128,8 @@ export type SchedulerEvent =
       readonly costTokens: number
       /** Features that an agent must have listed to be given it; absent: none. */
       readonly needs?: readonly ProtocolFeature[]
+      /** Of its prompt, from short to long; absent: it shares nothing. */
+      readonly prefixes?: readonly PromptPrefix[]
       readonly spareInstanceId: InstanceId
     }
   /** The attempt on the leased agent failed; the job wants to go on elsewhere. */
@@ -155,5 +158,7 @@ export type SchedulerEvent =
       readonly jobId: JobId
       /** What it has really taken; absent: as much as was expected. */
       readonly costTokens?: number
+      /** The agent that it was leased to failed it. */
+      readonly failed?: boolean
     }
   | { readonly type: 'tick' }

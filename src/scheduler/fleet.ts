@@ -9,6 +9,7 @@ import type { AgentFacts, AgentHealth, InstanceReport, ModelFacts } from './even
 import { FleetNews } from './fleet-news.ts'
 import { HolderIndex } from './holders.ts'
 import { standingOf } from './liveness.ts'
+import { PrefixAffinity, type KeptPrompt } from './prefix-affinity.ts'
 
 /** Nothing is known against it. */
 const healthy: AgentHealth = { stopped: null, slowed: false, unfitGpus: {} }
@@ -27,6 +28,7 @@ export class Fleet {
   readonly agents = new Map<AgentId, Agent>()
   readonly index = new HolderIndex()
   readonly news = new FleetNews()
+  readonly prefixes = new PrefixAffinity()
   /** When time alone changes what an agent can do; one entry an agent at most. */
   readonly #alarms = new Map<Agent, Instant>()
   #nextAlarm: Instant = Infinity
@@ -165,16 +167,19 @@ export class Fleet {
   lease(agent: Agent, instance: Instance, jobId: JobId): void {
     instance.leases.add(jobId)
     agent.leaseCount++
-    this.#weigh(agent, instance)
+    this.#weigh(agent)
   }
 
-  release(agentId: AgentId, instanceId: InstanceId, jobId: JobId): void {
+  /** @param kept the prompt that stays in its slot; null: the job has failed there */
+  release(agentId: AgentId, instanceId: InstanceId, jobId: JobId, kept: KeptPrompt | null): void {
     const agent = this.agents.get(agentId)
     const instance = agent?.instances.get(instanceId)
     if (agent === undefined || instance?.leases.delete(jobId) !== true) return
+    if (kept === null) this.prefixes.drop(instance)
+    else this.prefixes.keep(instance, kept)
     agent.leaseCount--
     this.#freed.push({ agent, modelSha256: instance.modelSha256 })
-    this.#weigh(agent, instance)
+    this.#weigh(agent)
     if (agent.leaseCount === 0) this.news.add(agent)
   }
 
@@ -183,10 +188,9 @@ export class Fleet {
     return this.#freed.splice(0)
   }
 
-  /** Of all that the agent holds, only this instance has another load. */
-  #weigh(agent: Agent, instance: Instance): void {
-    for (const { candidate, holders } of this.index.placesOf(agent))
-      if (candidate.instance === instance) holders.weighed(candidate)
+  /** What else it holds is slower with every job that it has, too. */
+  #weigh(agent: Agent): void {
+    for (const { candidate, holders } of this.index.placesOf(agent)) holders.weighed(candidate)
   }
 
   /** The connection is gone: nothing is held there any more as far as placement goes. */
@@ -211,9 +215,11 @@ function add(
 ): Instance {
   const instance: Instance = {
     ...what,
+    agentId: agent.id,
     status: { state: 'loading', progress: null },
     leaving: false,
     leases: new Set(),
+    conversations: 0,
   }
   agent.instances.set(instance.id, instance)
   return instance

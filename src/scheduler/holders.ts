@@ -70,12 +70,12 @@ export class Holders {
 
   /** A lease was given or has ended. */
   weighed(candidate: Candidate): void {
+    const before = candidate.cost
     weighAnew(candidate)
-    const isIn = candidate.at !== notInHeap
-    if (hasRoom(candidate)) {
-      if (isIn) this.free.moved(candidate)
-      else this.free.add(candidate)
-    } else if (isIn) this.free.remove(candidate)
+    if (!hasRoom(candidate)) {
+      if (candidate.at !== notInHeap) this.free.remove(candidate)
+    } else if (candidate.at === notInHeap) this.free.add(candidate)
+    else if (candidate.cost !== before) this.free.moved(candidate)
   }
 
   #count({ fitRank }: Candidate, by: number): void {

@@ -5,6 +5,7 @@ import type { Agent, Instance } from './agent.ts'
 import type { ModelFacts, SchedulerEvent } from './event.ts'
 import type { Fleet } from './fleet.ts'
 import type { Wish } from './loaders.ts'
+import type { KeptPrompt, PromptPrefix } from './prefix-affinity.ts'
 import type { Priority } from './priority.ts'
 import type { Waiting } from './waiting.ts'
 
@@ -14,7 +15,7 @@ type Lease = { readonly agentId: AgentId; readonly instanceId: InstanceId }
 export type FormerAgent = 'avoid' | 'ban' | null
 
 /** A job that is leased or waits; the model is pinned, so that a retry never goes on with other weights. */
-export class Job implements Wish {
+export class Job implements Wish, KeptPrompt {
   readonly jobId: JobId
   readonly model: ModelFacts
   readonly tenant: string
@@ -26,6 +27,9 @@ export class Job implements Wish {
   banned: ReadonlySet<AgentId> = nobody
   /** Who could have taken over when the last lease was given, best first. */
   fallbacks: readonly AgentId[] = noFallbacks
+  readonly prefixes: readonly PromptPrefix[]
+  /** Of its prompt, that the lease's instance had already. */
+  continuedTokens = 0
   /** It has had a lease, and was charged for it. */
   begun = false
   #lease: Lease | null = null
@@ -39,6 +43,7 @@ export class Job implements Wish {
     this.priority = request.priority ?? 'normal'
     this.costTokens = request.costTokens
     this.needs = request.needs ?? noNeeds
+    this.prefixes = request.prefixes ?? noPrefixes
   }
 
   get isLeased(): boolean {
@@ -48,8 +53,9 @@ export class Job implements Wish {
   /** What a second agent must be; null: it is no time for one. */
   get standbyWish(): Wish | null {
     if (this.#lease === null || this.#standby !== null) return null
-    const { needs, avoided, banned, fallbacks } = this
-    return { needs, avoided, banned: new Set([...banned, this.#lease.agentId]), fallbacks }
+    const { needs, avoided, fallbacks, prefixes } = this
+    const banned = new Set([...this.banned, this.#lease.agentId])
+    return { needs, avoided, banned, fallbacks, prefixes }
   }
 
   /** Takes a slot: the first one, or that of a second agent. */
@@ -68,17 +74,27 @@ export class Job implements Wish {
     const [dropped, kept] = isFirst ? [this.#lease, this.#standby] : [this.#standby, this.#lease]
     this.#lease = kept
     this.#standby = null
-    fleet.release(agentId, dropped.instanceId, this.jobId)
+    fleet.release(agentId, dropped.instanceId, this.jobId, formerAgent === null ? this : null)
+    if (isFirst) this.continuedTokens = 0
     this.#remember(agentId, formerAgent)
   }
 
-  /** Gives every slot back. @param formerAgent what it thinks of the agent that it had */
-  letGo(fleet: Fleet, formerAgent: FormerAgent): void {
+  /**
+   * Gives every slot back.
+   * @param formerAgent what it thinks of the agent that it had
+   * @param failed that agent did not bring it to its end
+   */
+  letGo(fleet: Fleet, formerAgent: FormerAgent, failed: boolean): void {
     if (this.#lease !== null) this.#remember(this.#lease.agentId, formerAgent)
-    for (const lease of [this.#lease, this.#standby])
-      if (lease !== null) fleet.release(lease.agentId, lease.instanceId, this.jobId)
+    this.#giveBack(fleet, this.#lease, failed)
+    this.#giveBack(fleet, this.#standby, false)
     this.#lease = null
     this.#standby = null
+  }
+
+  #giveBack(fleet: Fleet, lease: Lease | null, failed: boolean): void {
+    if (lease === null) return
+    fleet.release(lease.agentId, lease.instanceId, this.jobId, failed ? null : this)
   }
 
   #remember(agentId: AgentId, formerAgent: FormerAgent): void {
@@ -91,6 +107,7 @@ export class Job implements Wish {
 const nobody: ReadonlySet<AgentId> = new Set()
 const noFallbacks: readonly AgentId[] = []
 const noNeeds: readonly ProtocolFeature[] = []
+const noPrefixes: readonly PromptPrefix[] = []
 
 /** What the queue keeps of a job. */
 export function waitingOf(job: Job, spareInstanceId: InstanceId, since: Instant): Waiting {

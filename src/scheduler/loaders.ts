@@ -5,6 +5,7 @@ import { instanceOf, type Agent } from './agent.ts'
 import { obstacle } from './feasibility.ts'
 import type { Fleet } from './fleet.ts'
 import type { Holders } from './holders.ts'
+import type { PromptPrefix } from './prefix-affinity.ts'
 import { candidateOf, compareCandidates, type Candidate } from './ranking.ts'
 
 /** What a job asks for. */
@@ -17,6 +18,8 @@ export type Wish = {
   readonly banned: ReadonlySet<AgentId>
   /** Agents that were to take over when it was placed before, best first. */
   readonly fallbacks: readonly AgentId[]
+  /** Starts of its prompt, from short to long. */
+  readonly prefixes: readonly PromptPrefix[]
 }
 
 /** @returns the best agent that has nothing to do and could load the model, while those that hold it are busy */
@@ -35,7 +38,13 @@ export function betterLoader(fleet: Fleet, holders: Holders, now: Instant): Agen
   return rememberedLoader(fleet, holders, anybody, now, limit)?.agent ?? null
 }
 
-const anybody: Wish = { needs: [], avoided: new Set(), banned: new Set(), fallbacks: [] }
+const anybody: Wish = {
+  needs: [],
+  avoided: new Set(),
+  banned: new Set(),
+  fallbacks: [],
+  prefixes: [],
+}
 
 /** @param fitLimit only a better fit counts */
 function rememberedLoader(

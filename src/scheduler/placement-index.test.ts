@@ -40,6 +40,7 @@ type WishSets = {
   readonly avoided: Set<AgentId>
   readonly banned: Set<AgentId>
   fallbacks: readonly AgentId[]
+  readonly prefixes: readonly []
 }
 
 /** Random pools, and beside each the decisions that somebody takes who looks at everybody each time. */
@@ -95,7 +96,7 @@ class RandomPool {
   #request(): void {
     const needs: ProtocolFeature[] = this.#below(4) === 0 ? ['sampling'] : []
     const model = this.#model()
-    const sets: WishSets = { avoided: new Set(), banned: new Set(), fallbacks: [] }
+    const sets: WishSets = { avoided: new Set(), banned: new Set(), fallbacks: [], prefixes: [] }
     const job = { model, wish: { needs, ...sets } }
     const name = `job-${this.#jobs++}`
     const expected = this.#plain(job)

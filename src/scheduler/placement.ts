@@ -6,7 +6,8 @@ import { knowsAll, obstacle } from './feasibility.ts'
 import type { Fleet } from './fleet.ts'
 import type { Holders } from './holders.ts'
 import { betterLoader, idleLoader, loaderAmong, type Wish } from './loaders.ts'
-import { isBestFit, isNearly, type Candidate } from './ranking.ts'
+import type { KeptPrefix } from './prefix-affinity.ts'
+import { expectedMs, isBestFit, isNearly, stepsPerDoubling, type Candidate } from './ranking.ts'
 
 /** Where a job could go now. Deciding changes nothing; the scheduler acts on it. */
 export type Placement =
@@ -14,6 +15,8 @@ export type Placement =
       readonly type: 'lease'
       readonly agent: Agent
       readonly instance: Instance
+      /** Of the prompt, that the instance has computed already. */
+      readonly continuedTokens: number
       readonly fallbacks: readonly AgentId[]
       /** An idle agent that would hold the model better than every holder does, and should load it for those to come. */
       readonly better: Agent | null
@@ -37,9 +40,11 @@ export function choosePlacement(
   const inOrder = bestFree(holders, wish)
   const [best] = inOrder
   if (best !== undefined) {
-    const chosen = fallbackOf(holders, wish, best) ?? best
+    const kept = wish.prefixes.length === 0 ? undefined : fleet.prefixes.longest(wish.prefixes)
+    const keeper = kept === undefined ? undefined : keeperOf(holders, wish, best, kept)
+    const chosen = fallbackOf(holders, wish, best) ?? keeper ?? best
     const better = isBestFit(chosen) ? null : betterLoader(fleet, holders, now)
-    return leaseOf(chosen, inOrder, better)
+    return leaseOf(chosen, inOrder, better, (chosen === keeper && kept?.tokens) || 0)
   }
   // 2. An agent without the model can load it: any feasible one when nobody holds it, else only an idle one.
   const busy = someoneHolds(holders, wish)
@@ -66,12 +71,34 @@ function leaseOf(
   { agent, instance }: Candidate,
   inOrder: readonly Candidate[],
   better: Agent | null,
+  continuedTokens: number,
 ): Placement {
   if (instance === undefined) throw new Error('who has a free slot has an instance')
   const fallbacks: AgentId[] = []
   for (const other of inOrder)
     if (other.agent !== agent && fallbacks.length < fallbacksMax) fallbacks.push(other.agent.id)
-  return { type: 'lease', agent, instance, fallbacks, better }
+  return { type: 'lease', agent, instance, continuedTokens, fallbacks, better }
+}
+
+/**
+ * Who has the start of the prompt goes before the best one if it fits as well, has a free slot, and is expected to be done
+ * no later, with what it need not compute counted. So a short common start weighs little, and a long one does not outweigh
+ * any load.
+ */
+function keeperOf(
+  holders: Holders,
+  { prefixes, needs, avoided, banned }: Wish,
+  best: Candidate,
+  kept: KeptPrefix,
+): Candidate | undefined {
+  const { agentId } = kept.instance
+  const candidate = holders.freeOn(agentId)
+  if (candidate?.instance !== kept.instance || candidate.rank > best.rank) return undefined
+  if (avoided.has(agentId) || banned.has(agentId) || !knowsAll(candidate.agent, needs))
+    return undefined
+  const promptTokens = prefixes.at(-1)?.tokens ?? 0
+  const remaining = promptTokens - kept.tokens
+  return expectedMs(candidate, remaining) <= expectedMs(best, promptTokens) ? candidate : undefined
 }
 
 /** A job that moves goes to the first of its fallbacks that is still nearly as good as the best. */
@@ -83,14 +110,14 @@ function fallbackOf(
   for (const id of fallbacks) {
     const candidate = holders.freeOn(id)
     if (candidate === undefined || avoided.has(id) || banned.has(id)) continue
-    if (isNearly(candidate, best, fallbackLoadMore) && knowsAll(candidate.agent, needs))
+    if (isNearly(candidate, best, fallbackStepsMore) && knowsAll(candidate.agent, needs))
       return candidate
   }
   return undefined
 }
 
-/** Of an instance's slots. The list was made when the job began, and the pool may be another one by now. */
-const fallbackLoadMore = 0.5
+/** Up to twice the time. The list was made when the job began, and the pool may be another one by now. */
+export const fallbackStepsMore = stepsPerDoubling
 
 function bestFree({ free }: Holders, { needs, avoided, banned }: Wish): readonly Candidate[] {
   const may = ({ agent }: Candidate) =>

@@ -46,15 +46,36 @@ describe('the order of those that can:', () => {
     expect(leasesOf(alike.request('1'))).toEqual(['1@l4'])
   })
 
-  test('reliability goes before load, but hardly more reliable is not more reliable', () => {
+  test('who fails half of the time gives way to who is busy, who hardly fails more often does not', () => {
     const pool = new Pool()
-    pool.up('a', { ...holds('a'), reliability: 0.9 })
-    pool.up('b', { ...holds('b'), reliability: 0.5 })
+    pool.up('a', { ...holds('a'), inventory: l4, reliability: 0.9 })
+    pool.up('b', { ...holds('b'), inventory: l4, reliability: 0.5 })
     expect(['1', '2'].flatMap(job => leasesOf(pool.request(job)))).toEqual(['1@a', '2@a'])
     const alike = new Pool()
-    alike.up('a', { ...holds('a'), reliability: 0.75 })
-    alike.up('b', { ...holds('b'), reliability: 0.65 })
+    alike.up('a', { ...holds('a'), inventory: l4, reliability: 0.75 })
+    alike.up('b', { ...holds('b'), inventory: l4, reliability: 0.65 })
     expect(['1', '2'].flatMap(job => leasesOf(alike.request(job)))).toEqual(['1@a', '2@b'])
+  })
+
+  test('a fast card that is busy gives way to a slower one that is not, once it would take longer', () => {
+    const pool = new Pool([middling])
+    const fast = inventoryOf([gpu({ name: 'NVIDIA GeForce RTX 4090', vramTotalMb: 24_564 })])
+    pool.up('fast', { ...holds('fast', 8), inventory: fast })
+    pool.up('slow', { ...holds('slow', 8), inventory: l4 })
+    const placed = ['1', '2', '3', '4', '5', '6', '7', '8'].flatMap(job =>
+      leasesOf(pool.request(job)),
+    )
+    expect(placed.slice(0, 3).every(lease => lease.endsWith('@fast'))).toBe(true)
+    expect(placed.filter(lease => lease.endsWith('@slow')).length).toBeGreaterThan(0)
+  })
+
+  test('what else a machine is busy with counts, whatever model it is for', () => {
+    const other = { ...tiny, name: 'other', sha256: 'c'.repeat(64) }
+    const pool = new Pool([tiny, other])
+    for (const name of ['a', 'b'])
+      pool.up(name, { instances: [ready(`i-${name}`), ready(`o-${name}`, other)], inventory: l4 })
+    expect(leasesOf(pool.request('1', 'other'))).toEqual(['1@a'])
+    expect(leasesOf(pool.request('2'))).toEqual(['2@b'])
   })
 
   test('heat makes a machine give way to its equals, not to a lesser one', () => {

@@ -1,6 +1,7 @@
 import type { Agent, Instance } from './agent.ts'
 import type { Fit } from './capacity.ts'
 import type { ModelFacts } from './event.ts'
+import { aloneMs, crowdDoublings, paceOf, typicalJob, type Pace } from './expected-time.ts'
 
 /**
  * An agent that could run a model's jobs, with the instance they would run on (undefined: it would have to load first).
@@ -11,10 +12,14 @@ export type Candidate = {
   readonly model: ModelFacts
   readonly instance: Instance | undefined
   /** How it holds, or would hold, the model; see `fitRanks`. */
-  fitRank: number
-  /** Everything of the order that a lease does not change, smaller is better. */
+  readonly fitRank: number
+  readonly pace: Pace
+  /** Readiness, fit and heat: whoever has less goes before, whatever comes behind. */
   rank: number
-  load: number
+  /** Doublings of the time of a typical job, failures included and others not. */
+  slowness: number
+  /** The same with the jobs that the agent has, in steps. */
+  cost: number
   latencyMs: number
   /** Its place in the heap of those that are free. */
   at: number
@@ -28,39 +33,55 @@ export function candidateOf(
   model: ModelFacts,
   instance: Instance | undefined,
 ): Candidate {
-  const unranked = { fitRank: 0, rank: 0, load: 0, latencyMs: 0, at: notInHeap }
-  const candidate = { agent, model, instance, ...unranked }
+  const capability = capabilityOf(agent, model, instance)
+  const unranked = { rank: 0, slowness: 0, cost: 0, latencyMs: 0, at: notInHeap }
+  const candidate = { agent, model, instance, ...capability, ...unranked }
   rankAnew(candidate)
   return candidate
 }
 
-/** After a change of anything but leases. */
+/** After a change of reliability or latency. */
 export function rankAnew(candidate: Candidate): void {
-  const { agent, instance } = candidate
-  const { fitRank, score } = capabilityOf(candidate)
-  candidate.fitRank = fitRank
-  candidate.rank =
-    ((readiness(instance) * fitRanksMax + fitRank) * 2 + Number(agent.health.slowed)) *
-      stepsMax ** 2 +
-    (stepsMax - 1 - steps(score, scoreStep)) * stepsMax +
-    (stepsMax - 1 - steps(agent.reliability, reliabilityStep))
+  const { agent, instance, fitRank, pace } = candidate
+  candidate.rank = (readiness(instance) * fitRanksMax + fitRank) * 2 + Number(agent.health.slowed)
+  candidate.slowness = Math.log2(
+    aloneMs(pace, typicalJob.promptTokens, typicalJob.answerTokens) / trustIn(agent),
+  )
   candidate.latencyMs = agent.latencyMs ?? unknownLatencyMs
   weighAnew(candidate)
 }
 
-/** After a lease was given or has ended. */
+/** After a lease of its agent was given or has ended. */
 export function weighAnew(candidate: Candidate): void {
-  const { agent, instance } = candidate
-  candidate.load = instance === undefined ? agent.leaseCount : instance.leases.size / instance.slots
+  const { agent, pace } = candidate
+  const crowd = crowdDoublings(pace, agent.leaseCount)
+  candidate.cost = Math.floor((candidate.slowness + crowd) * stepsPerDoubling)
 }
 
-function capabilityOf({ agent, model, instance }: Candidate): { fitRank: number; score: number } {
+/** @returns how long the agent is expected to take for a job, ms, what goes wrong and the jobs that it has included */
+export const expectedMs = ({ agent, pace }: Candidate, promptTokens: number): number =>
+  (aloneMs(pace, promptTokens, typicalJob.answerTokens) * (1 + pace.crowding * agent.leaseCount)) /
+  trustIn(agent)
+
+/** A job that is tried until it succeeds takes 1 / p times as long. */
+const trustIn = ({ reliability }: Agent): number => Math.max(reliability, trustMin)
+/** Below, an agent is so bad that it does not matter how bad. */
+const trustMin = 0.05
+
+/** A fifth of the time: less is within what is known of a machine, and lets latency decide. */
+export const stepsPerDoubling = 4
+
+function capabilityOf(
+  agent: Agent,
+  model: ModelFacts,
+  instance: Instance | undefined,
+): Pick<Candidate, 'fitRank' | 'pace'> {
   // What an owner's engine runs on is not known; no machine is better for it than another.
-  if (model.external !== undefined) return { fitRank: fitRanks.gpu, score: 0 }
+  if (model.external !== undefined) return { fitRank: fitRanks.gpu, pace: paceOf(null, true) }
   if (instance?.withoutGpu ?? agent.capacity.mustNotUseGpu)
-    return { fitRank: fitRanks.cpu, score: 0 }
+    return { fitRank: fitRanks.cpu, pace: paceOf(null, true) }
   const { kind, device } = agent.capacity.fit(model)
-  return { fitRank: fitRanks[kind], score: device?.score ?? 0 }
+  return { fitRank: fitRanks[kind], pace: paceOf(device?.speed ?? null, kind === 'gpu') }
 }
 
 /** The processor is overflow (specification 1.1). What is held though the figures said no lies there at worst. */
@@ -71,30 +92,20 @@ export const fitRanksMax = 3
 export const isBestFit = (candidate: Candidate): boolean => candidate.fitRank === fitRanks.gpu
 
 /**
- * Orders candidates for one model, best first: model in memory before loading before not there; then by capability,
- * reliability, load and latency (specification 2.2). Capability is whether the model lies whole on a GPU, in part or
- * not at all, then whether heat slows it down, then the device's score. Score and reliability count in steps, for else the
- * next figure behind them would never count. Equal ones go by id, so that a decision depends on nothing but its inputs.
+ * Orders candidates for one model, best first: model in memory before loading before not there; whole on a GPU before in
+ * part before main memory; not slowed by heat; then by the time that a job is expected to take, which is the device's speed,
+ * the agent's reliability and its load in one figure; then by latency (specification 2.2). The time counts in steps, for
+ * else latency would never count. Equal ones go by id, so that a decision depends on nothing but its inputs.
  */
 export const compareCandidates = (a: Candidate, b: Candidate): number =>
   a.rank - b.rank ||
-  a.load - b.load ||
+  a.cost - b.cost ||
   a.latencyMs - b.latencyMs ||
   (a.agent.id < b.agent.id ? -1 : a.agent.id > b.agent.id ? 1 : 0)
 
-/** Whether a candidate that has something else for it may go before the best one: no worse but for a little load. */
-export const isNearly = (candidate: Candidate, best: Candidate, loadMore: number): boolean =>
-  candidate.rank <= best.rank && candidate.load <= best.load + loadMore
-
-/** Twice the memory and twice the speed of a device make about ten points. */
-const scoreStep = 10
-/** A dozen completed requests, or half a failure, around the middle. */
-const reliabilityStep = 0.2
-/** More than either figure has. */
-const stepsMax = 16
-
-/** Steps from 0, so that being equal is transitive. The nudge keeps 0.6 from falling into the step below. */
-const steps = (value: number, size: number): number => Math.floor(value / size + 1e-9)
+/** Whether a candidate that has something else for it may go before the best one: no worse but for a few steps of time. */
+export const isNearly = (candidate: Candidate, best: Candidate, stepsMore: number): boolean =>
+  candidate.rank <= best.rank && candidate.cost <= best.cost + stepsMore
 
 /** An agent whose latency was never measured ranks behind a near one and before a slow one. */
 const unknownLatencyMs = 100

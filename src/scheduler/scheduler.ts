@@ -148,7 +148,7 @@ export class Scheduler {
   #retry({ jobId, spareInstanceId, formerAgent }: EventOf<'retry'>): void {
     const job = this.#jobs.get(jobId)
     if (job?.isLeased !== true) return
-    job.letGo(this.#fleet, formerAgent)
+    job.letGo(this.#fleet, formerAgent, true)
     this.#room.interrupted(job.model.name, jobId)
     const placement = this.#choose(job)
     if (placement.type !== 'wait') {
@@ -159,11 +159,11 @@ export class Scheduler {
     this.#out.push(this.#room.enterInterrupted(waiting, this.#now))
   }
 
-  #release({ jobId, costTokens }: EventOf<'release'>): void {
+  #release({ jobId, costTokens, failed = false }: EventOf<'release'>): void {
     const job = this.#jobs.get(jobId)
     if (job === undefined) return
     this.#jobs.delete(jobId)
-    if (job.isLeased) job.letGo(this.#fleet, null)
+    if (job.isLeased) job.letGo(this.#fleet, null, failed)
     else this.#queue.leave(jobId)
     if (job.begun) this.#room.ended(job.model.name, job, costTokens ?? null, this.#now)
   }
@@ -204,6 +204,7 @@ export class Scheduler {
       placement.type === 'lease' ? placement.instance : this.#load(agent, spare, job.model)
     const fallbacks = placement.type === 'lease' ? placement.fallbacks : noFallbacks
     job.fallbacks = fallbacks
+    job.continuedTokens = placement.type === 'lease' ? placement.continuedTokens : 0
     job.lease(this.#fleet, agent, instance)
     job.begun = true
     this.#room.began(job.model.name, jobId, this.#now)
@@ -257,7 +258,7 @@ export class Scheduler {
   #agentUp(facts: EventOf<'agent_up'>): void {
     const agent = this.#fleet.up(facts, this.#now)
     this.#out.push({ type: 'standing', agentId: agent.id, standing: agent.standing })
-    this.#unload(instance => this.#models.of(instance.modelSha256).length === 0)
+    this.#unload(instance => this.#models.of(instance.modelSha256).length === 0, [agent])
   }
 
   #agentDown(agentId: AgentId): void {
@@ -322,8 +323,11 @@ export class Scheduler {
     }
   }
 
-  #unload(which: (instance: Instance, agent: Agent) => boolean): void {
-    for (const agent of this.#fleet.agents.values())
+  #unload(
+    which: (instance: Instance, agent: Agent) => boolean,
+    agents: Iterable<Agent> = this.#fleet.agents.values(),
+  ): void {
+    for (const agent of agents)
       for (const instance of agent.instances.values()) {
         if (instance.leaving || !which(instance, agent)) continue
         this.#fleet.leave(agent, instance, this.#now)

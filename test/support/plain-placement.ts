@@ -3,6 +3,7 @@ import { instanceOf, type Agent } from '../../src/scheduler/agent.ts'
 import type { ModelFacts } from '../../src/scheduler/event.ts'
 import { obstacle } from '../../src/scheduler/feasibility.ts'
 import type { Wish } from '../../src/scheduler/loaders.ts'
+import { fallbackStepsMore } from '../../src/scheduler/placement.ts'
 import {
   candidateOf,
   compareCandidates,
@@ -46,7 +47,8 @@ export function plainPlacement(
     const others = free.filter(({ agent }) => !wish.avoided.has(agent.id))
     const order = others.length > 0 ? others : free
     const named = wish.fallbacks.map(id => others.find(({ agent }) => agent.id === id))
-    const chosen = named.find(each => each !== undefined && isNearly(each, best, 0.5)) ?? best
+    const chosen =
+      named.find(each => each !== undefined && isNearly(each, best, fallbackStepsMore)) ?? best
     return {
       type: 'lease',
       agents: [chosen, ...order.filter(each => each !== chosen)].map(({ agent }) => agent.id),

@@ -161,8 +161,8 @@ export class Pool {
     return this.handle({ type: 'tick' })
   }
 
-  release(job: string): readonly SchedulerCommand[] {
-    return this.handle({ type: 'release', jobId: jobId(job) })
+  release(job: string, failed = false): readonly SchedulerCommand[] {
+    return this.handle({ type: 'release', jobId: jobId(job), failed })
   }
 }
 

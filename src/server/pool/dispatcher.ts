@@ -104,9 +104,10 @@ export class Dispatcher implements Inference {
     }
     const flight = this.#flights.add(departure)
     const spareInstanceId = this.#deps.random.instanceId()
-    const { costTokens } = departure
+    const { costTokens, prefixes } = departure
     const tenant = departure.request.keyId
-    this.schedule({ type: 'request', jobId, model, tenant, costTokens, needs, spareInstanceId })
+    const asked = { jobId, model, tenant, costTokens, needs, prefixes, spareInstanceId }
+    this.schedule({ type: 'request', ...asked })
     return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
   }
 
@@ -337,6 +338,7 @@ export class Dispatcher implements Inference {
           type: 'release',
           jobId: request.jobId,
           costTokens: tokenCost(command.usage.promptTokens, command.usage.completionTokens),
+          failed: command.type === 'fail' && command.agentId !== null,
         })
     }
   }

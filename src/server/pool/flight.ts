@@ -2,12 +2,14 @@ import type { ModelManifest } from '../../models/manifest.ts'
 import { chatNeeds } from '../../protocol/chat-needs.ts'
 import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
 import type { ProtocolFeature } from '../../protocol/version.ts'
+import type { PromptPrefix } from '../../scheduler/prefix-affinity.ts'
 import { expectedTokenCost } from '../../scheduler/token-cost.ts'
 import type { EmbedEvent, EmbedRequest, InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { TokenIds } from '../relay/accepted-answer.ts'
 import { EmbedRelay } from '../relay/embed-relay.ts'
 import { RelayStream } from '../relay/relay-stream.ts'
 import { vectorBytes } from './model-refusal.ts'
+import { promptPrefixes } from './prompt-prefixes.ts'
 import { RequestContent } from './request-content.ts'
 
 /** One request in flight, of whatever kind: the pure relay and what the driver needs beside it. */
@@ -18,6 +20,8 @@ export type Departure = {
   readonly request: Omit<InferenceRequest, 'chat'>
   /** Features that an agent must have listed to run it. */
   readonly needs: readonly ProtocolFeature[]
+  /** Starts of the prompt, by which an agent is found that has one of them. */
+  readonly prefixes: readonly PromptPrefix[]
   readonly relay: Pick<
     RelayStream,
     'attemptOn' | 'dueAt' | 'handle' | 'isBeginningOn' | 'isFrom' | 'record'
@@ -45,6 +49,7 @@ export function chatDeparture(
   return {
     request,
     needs: chatNeeds(chat),
+    prefixes: promptPrefixes(request.model, chat),
     relay: new RelayStream(chat, tokenIds, request.promptCounts ?? true),
     assignment: attempt => ({ type: 'assign', ...attempt, chat }),
     onEvent,
@@ -68,6 +73,7 @@ export function embedDeparture(
     request,
     // Its model's kind says what an agent must know.
     needs: [],
+    prefixes: [],
     relay,
     assignment: ({ jobId, stream, attempt, instanceId }) => ({
       type: 'assign_embed',
