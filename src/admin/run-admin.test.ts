@@ -1,11 +1,19 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { adminEvent } from '../../test/support/admin-events.ts'
 import { adminKey, testApi, type TestApi } from '../../test/support/api.ts'
 import { emptyDatabase } from '../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../test/support/pglite.ts'
 import { gpu, inventoryOf } from '../../test/support/scheduler-pool.ts'
-import { enrolled, minuteMs, model, request, shape } from '../../test/support/store-fixtures.ts'
+import {
+  enrolled,
+  minuteMs,
+  model,
+  request,
+  shape,
+  start,
+} from '../../test/support/store-fixtures.ts'
 import { runAdmin } from './run-admin.ts'
 
 let database: TestStore
@@ -169,6 +177,27 @@ test('usage is a table that fits, or JSON', async () => {
   expect(JSON.parse((await admin('usage --json')).out)).toMatchObject([
     { keyId: 'admin', promptTokens: 5 },
   ])
+})
+
+test('events are told in full, newest first, of one agent or of all, or as JSON', async () => {
+  const { id: agentId } = await enrolled(database.store)
+  const text = `5 of 40 inferences failed in 24 h, 12.5 %; ${'x'.repeat(120)}`
+  const unhealthy = { type: 'agent_unhealthy', severity: 'critical' } as const
+  await database.store.appendEvents([
+    adminEvent({ ...unhealthy, agentId, agentName: 'den\u001b[2J', text, times: 3 }),
+    adminEvent({ at: start + 1_000 }),
+  ])
+  expect((await admin('events')).out).toBe(
+    '2026-01-02T03:04:06.678Z warning model failed\n  the file is damaged\n' +
+      `2026-01-02T03:04:05.678Z critical agent unhealthy den?[2J (3 times)\n  ${text}\n`,
+  )
+  expect(JSON.parse((await admin(`events --agent ${agentId} --json`)).out)).toMatchObject([
+    { type: 'agent_unhealthy', times: 3 },
+  ])
+  expect((await admin('events --limit 1')).out).not.toContain('unhealthy')
+  expect(await admin('events --limit 0')).toMatchObject({ code: 2, out: '' })
+  expect(await admin('events --limit 5000')).toMatchObject({ code: 1, out: '' })
+  expect(await admin('events --agent nobody')).toMatchObject({ code: 1, out: '' })
 })
 
 describe('server and key', () => {

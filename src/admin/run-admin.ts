@@ -4,6 +4,7 @@ import { ApiClient } from './api-client.ts'
 import type { Command, Invocation, Output, Problem } from './command.ts'
 import { wrongUsage } from './command.ts'
 import { agentCommands } from './commands/agents.ts'
+import { eventCommands } from './commands/events.ts'
 import { joinLinkCommands } from './commands/join-link.ts'
 import { keyCommands } from './commands/keys.ts'
 import { modelCommands } from './commands/models.ts'
@@ -17,6 +18,7 @@ const commands: readonly Command[] = [
   ...agentCommands,
   ...modelCommands,
   ...usageCommands,
+  ...eventCommands,
 ]
 
 /** 0: done. 1: it could not be done. 2: the command line is wrong. */

@@ -2,6 +2,7 @@ import { Elysia } from 'elysia'
 import type { Clock } from '../clock.ts'
 import { describeModel } from '../models/describe-model.ts'
 import { agentRoutes } from './admin/agent-routes.ts'
+import { eventRoutes } from './admin/event-routes.ts'
 import { joinLinkRoutes } from './admin/join-link-routes.ts'
 import { keyRoutes } from './admin/key-routes.ts'
 import { ModelLibrary, type ModelLibraryDeps } from './admin/model-library.ts'
@@ -90,6 +91,7 @@ export function createApp(deps: AppDeps) {
     .use(agentRoutes({ keys, poolAdmin, store }))
     .use(adminModelRoutes({ keys, store, poolAdmin, library, clock }))
     .use(usageRoutes({ keys, store }))
+    .use(eventRoutes({ keys, store }))
     .use(healthRoutes({ store, counts: () => poolAdmin.counts(), metrics, startTimer }))
     .use(downloadRoutes(downloads))
     .use(docsRoutes())

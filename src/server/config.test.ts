@@ -26,6 +26,8 @@ test('an empty environment gives the defaults, frozen', () => {
     adminKey: null,
     logLevel: 'info',
     tlsProxy: false,
+    webhookUrl: null,
+    webhookSecret: null,
   })
   expect(Object.isFrozen(config())).toBe(true)
 })
@@ -51,6 +53,8 @@ test('all problems are told at once, and a secret is never repeated', () => {
     GPUPOOL_ADMIN_KEY: 'hunter2',
     GPUPOOL_LOG_LEVEL: 'loud',
     GPUPOOL_TLS_PROXY: 'maybe',
+    GPUPOOL_ADMIN_WEBHOOK: 'http://chat.example/hunter2',
+    GPUPOOL_ADMIN_WEBHOOK_SECRET: 'hunter2',
   })
   for (const name of [
     'PORT',
@@ -60,6 +64,8 @@ test('all problems are told at once, and a secret is never repeated', () => {
     'ADMIN_KEY',
     'LOG_LEVEL',
     'TLS_PROXY',
+    'ADMIN_WEBHOOK',
+    'ADMIN_WEBHOOK_SECRET',
   ])
     expect(found.some(text => text.startsWith(`GPUPOOL_${name} `))).toBe(true)
   expect(found.some(text => text.startsWith('DATABASE_URL '))).toBe(true)
@@ -99,4 +105,34 @@ test('the help names every setting, and only such', () => {
   const withEach = Object.fromEntries([...names].map(name => [name, '\u0000wrong']))
   expect(problems(withEach)).toHaveLength(names.size - 2) // folders can have any name
   expect(names.size).toBe(Object.keys(config()).length)
+})
+
+describe('the webhook', () => {
+  const secret = `whsec_${Buffer.from('k'.repeat(32)).toString('base64')}`
+
+  test('goes over https, or stays on this machine', () => {
+    for (const url of [
+      'https://chat.example/hooks/x?y=z',
+      'http://127.0.0.1:9000/',
+      'http://[::1]:9000/',
+      'http://localhost/hook',
+    ])
+      expect(config({ GPUPOOL_ADMIN_WEBHOOK: url }).webhookUrl).toBe(url)
+    for (const url of [
+      'http://chat.example/',
+      'chat.example',
+      'https://user:pw@chat.example/',
+      'file:///x',
+    ])
+      expect(problems({ GPUPOOL_ADMIN_WEBHOOK: url })).toHaveLength(1)
+  })
+
+  test('is signed with the bytes of the secret; a secret without address is a mistake', () => {
+    const settings = {
+      GPUPOOL_ADMIN_WEBHOOK: 'https://a.example/',
+      GPUPOOL_ADMIN_WEBHOOK_SECRET: secret,
+    }
+    expect(config(settings).webhookSecret).toEqual(new Uint8Array(Buffer.from('k'.repeat(32))))
+    expect(problems({ GPUPOOL_ADMIN_WEBHOOK_SECRET: secret })).toHaveLength(1)
+  })
 })

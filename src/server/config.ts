@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { nearestWord } from '../nearest-word.ts'
 import { adminKeyCharactersMin } from './auth/admin-key.ts'
 import { logLevels, type LogLevel } from './log.ts'
+import { parseWebhookSecret } from './notify/webhook.ts'
 
 /** Everything that an operator can set; see `settingsHelp`. */
 export type Config = {
@@ -24,6 +25,10 @@ export type Config = {
   readonly logLevel: LogLevel
   /** The operator says that a proxy in front of the API terminates TLS. */
   readonly tlsProxy: boolean
+  /** Where events are posted that the operator should hear of; null: nowhere. */
+  readonly webhookUrl: string | null
+  /** Signs what is posted; null: nothing is signed. */
+  readonly webhookSecret: Uint8Array | null
 }
 
 export type ConfigOutcome =
@@ -72,6 +77,16 @@ const settings: readonly Setting[] = [
     shownDefault: 'false',
     what: 'true: a proxy in front of the API does TLS, so it may bind beyond loopback',
   },
+  {
+    name: 'GPUPOOL_ADMIN_WEBHOOK',
+    shownDefault: 'none',
+    what: 'https address (http on this machine) that events for the operator are posted to',
+  },
+  {
+    name: 'GPUPOOL_ADMIN_WEBHOOK_SECRET',
+    shownDefault: 'none',
+    what: 'signs what is posted (Standard Webhooks): whsec_ and base64 of 16 to 64 random bytes',
+  },
 ]
 
 /** Variables of the agent and of the admin CLI, which may be set in the same shell. */
@@ -110,6 +125,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     adminKey: read.adminKey('GPUPOOL_ADMIN_KEY'),
     logLevel: read.logLevel('GPUPOOL_LOG_LEVEL'),
     tlsProxy: read.flag('GPUPOOL_TLS_PROXY'),
+    webhookUrl: read.webhookUrl('GPUPOOL_ADMIN_WEBHOOK'),
+    webhookSecret: read.webhookSecret('GPUPOOL_ADMIN_WEBHOOK_SECRET'),
   }
   const problems = [...read.problems, ...contradictions(config)]
   if (problems.length > 0) return { problems }
@@ -128,11 +145,13 @@ function contradictions(config: Config): string[] {
       `GPUPOOL_HOST is ${apiHost}: beyond this machine the API would send keys and prompts in the clear. ` +
         'Put a proxy that does TLS in front of it and set GPUPOOL_TLS_PROXY=true, or keep 127.0.0.1',
     )
+  if (config.webhookSecret !== null && config.webhookUrl === null)
+    problems.push('GPUPOOL_ADMIN_WEBHOOK_SECRET signs nothing without GPUPOOL_ADMIN_WEBHOOK')
   return problems
 }
 
 const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+  host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
 
 function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {
   const own = settings.map(setting => setting.name)
@@ -208,6 +227,31 @@ class SettingReader {
     else if (!/^[\x21-\x7e]+$/.test(value))
       this.problems.push(`${name} may hold only visible ASCII characters, no spaces`)
     return value
+  }
+
+  webhookUrl(name: string): string | null {
+    const value = this.text(name)
+    if (value === null) return null
+    const url = URL.parse(value)
+    const isSafe =
+      url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))
+    if (url !== null && isSafe && url.username + url.password === '') return value
+    // The address may hold a secret, so it is not repeated.
+    this.problems.push(
+      `${name} must be an https:// address without user and password; http:// only for this machine`,
+    )
+    return null
+  }
+
+  webhookSecret(name: string): Uint8Array | null {
+    const value = this.text(name)
+    if (value === null) return null
+    const secret = parseWebhookSecret(value)
+    if (secret === undefined)
+      this.problems.push(
+        `${name} must be whsec_ and base64 of 16 to 64 bytes; make one with: echo whsec_$(openssl rand -base64 32)`,
+      )
+    return secret ?? null
   }
 
   logLevel(name: string): LogLevel {

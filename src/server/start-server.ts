@@ -2,13 +2,15 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '../clock.ts'
+import { startSystemTimer } from './api/timer.ts'
 import { createApp } from './app.ts'
 import { loadAdminKey } from './auth/admin-key.ts'
 import type { Config } from './config.ts'
 import { DownloadFiles } from './download/download-files.ts'
 import { createJoinLink } from './enrolment/enrol.ts'
 import { Listeners } from './listeners.ts'
-import { errorFields, type Log } from './log.ts'
+import type { Log } from './log.ts'
+import { Webhook } from './notify/webhook.ts'
 import { assemblePool, type Pool } from './pool/assemble-pool.ts'
 import { housekeepingIntervalMs, keepHouse } from './pool/housekeeping.ts'
 import { openStore } from './store/open-store.ts'
@@ -69,10 +71,12 @@ async function startOver(
 ): Promise<RunningServer | StartRefusal> {
   const tls = await loadTlsIdentity(config.dataDir, serverNames(config.publicUrl), clock.now())
   const where = { origin: '', caFingerprint: tls.caFingerprint }
+  const webhook = openWebhook(config, { clock, log })
   const pool = await assemblePool({
     clock,
     log,
     store,
+    send: event => webhook?.send(event),
     createJoinLink: options => createJoinLink({ clock, store }, where, options),
   })
   const { dispatcher: inference, metrics, poolAdmin } = pool
@@ -88,22 +92,32 @@ async function startOver(
   const listeners = await Listeners.open(needs)
   if (!(listeners instanceof Listeners)) return listeners
   where.origin = config.publicUrl ?? `https://${reachable(config.agentHost)}:${listeners.enrolPort}`
+  const stop = running(store, pool, listeners, { clock, log })
   const apiUrl = `http://${urlHost(config.apiHost)}:${listeners.apiPort}`
   await writeFile(join(config.dataDir, 'api.url'), `${apiUrl}\n`)
   return {
     apiUrl,
     enrolUrl: where.origin,
     controlPort: listeners.control.port,
-    stop: running(store, pool, listeners, { clock, log }),
+    stop: async () => {
+      await stop()
+      webhook?.stop()
+    },
   }
 }
+
+const openWebhook = (
+  { webhookUrl: url, webhookSecret: secret }: Config,
+  { clock, log }: Surroundings,
+): Webhook | null =>
+  url === null ? null : new Webhook({ url, secret, clock, log, startTimer: startSystemTimer })
 
 /** Starts the clockwork. @returns how to stop everything */
 function running(
   store: Store,
   pool: Pool,
   listeners: Listeners,
-  { clock, log }: Surroundings,
+  { clock }: Surroundings,
 ): () => Promise<void> {
   const watching = everyKnowing(clock, streamTickIntervalMs, dueAt => pool.dispatcher.tick(dueAt))
   const ticking = every(tickIntervalMs, () => {
@@ -111,10 +125,12 @@ function running(
     listeners.control.tick()
   })
   const flushing = every(registryFlushIntervalMs, () => void pool.registry.flush())
-  const tidyUp = () =>
+  const tidyUp = () => {
+    pool.agents.tellMissing(clock.now())
     void keepHouse(store, clock.now()).catch((error: unknown) =>
-      log.error('old records could not be deleted', errorFields(error)),
+      pool.databaseFailed('old records could not be deleted', error),
     )
+  }
   tidyUp()
   const tidying = every(housekeepingIntervalMs, tidyUp)
   return async () => {

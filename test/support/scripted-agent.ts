@@ -1,22 +1,29 @@
 import type { ChatJob } from '../../src/protocol/chat-job.ts'
+import type { ErrorCode } from '../../src/protocol/errors.ts'
 import type { Inventory } from '../../src/protocol/gpu.ts'
 import { newJobId, type AgentId } from '../../src/protocol/ids.ts'
 import type { Assign, ServerMessage } from '../../src/protocol/server-message.ts'
 import type { TokenFrame } from '../../src/protocol/token-frame.ts'
 import type { InferenceEvent } from '../../src/server/inference.ts'
 import { createLog } from '../../src/server/log.ts'
+import type { AdminEvent } from '../../src/server/notify/admin-event.ts'
 import type { AgentLink, Sent } from '../../src/server/pool/agent-link.ts'
 import { assemblePool, type Pool } from '../../src/server/pool/assemble-pool.ts'
 import type { Store } from '../../src/server/store/store.ts'
 import { enrolled, inventory } from './store-fixtures.ts'
 
 /** The real dispatcher, scheduler, relay and store, with a clock that the test moves. */
-export const openPool = (store: Store, now: () => number): Promise<Pool> => {
+export const openPool = (
+  store: Store,
+  now: () => number,
+  send: (event: AdminEvent) => void = () => {},
+): Promise<Pool> => {
   const clock = { now }
   return assemblePool({
     clock,
     log: createLog({ level: 'silent', pretty: false, clock }),
     store,
+    send,
     createJoinLink: () => Promise.reject(new Error('not used')),
   })
 }
@@ -61,6 +68,29 @@ export class ScriptedAgent implements AgentLink {
 
   says(message: Parameters<Pool['dispatcher']['agentSays']>[1]): void {
     this.#pool.dispatcher.agentSays(this.id, message)
+  }
+
+  /** @param temperatureC of its only GPU */
+  beat(temperatureC: number | null = null): void {
+    const unknown = { vram_used_mb: null, vram_total_mb: null, utilization_pct: null }
+    const reading = { id: 'GPU-1', temperature_c: temperatureC, ...unknown, power_w: null }
+    this.says({
+      type: 'heartbeat',
+      sequence: 1,
+      agent_id: this.id,
+      status: 'available',
+      current_load: 0,
+      gpu_state: null,
+      gpus: temperatureC === null ? [] : [reading],
+      network_latency_ms: 1,
+      models_loaded: [],
+    })
+  }
+
+  /** Its newest job fails. */
+  fail(code: ErrorCode, message = 'x'): void {
+    const { stream, attempt } = this.job
+    this.says({ type: 'failed', stream, attempt, error: { code, message } })
   }
 
   /** What it was last told to load is in memory. */

@@ -186,7 +186,13 @@ export function prunePromises(store: () => Store, db: () => StoreDatabase): void
     await store().settleRequest(young)
     await store().createJoinToken(joinToken({ id: 'old', expiresAt: start - 1 }))
     await store().createJoinToken(joinToken({ id: 'young', expiresAt: start }))
-    await store().prune({ requestsEnded: start, history: start, joinTokensExpired: start })
+    await store().prune({
+      requestsEnded: start,
+      history: start,
+      events: start,
+      eventsMax: 10,
+      joinTokensExpired: start,
+    })
     expect((await store().listHistory(id, 10)).map(({ at }) => at)).toEqual([start])
     expect((await db().select().from(requests)).map(({ jobId }) => jobId)).toEqual([young.jobId])
     const tokens = await db().select().from(joinTokens).orderBy(joinTokens.id)

@@ -4,6 +4,7 @@ import { newReliabilityRecord } from '../../src/scheduler/reliability.ts'
 import type { Store } from '../../src/server/store/store.ts'
 import { emptyDatabase } from './empty-database.ts'
 import type { TestStore } from './pglite.ts'
+import { eventPromises } from './store-conformance-events.ts'
 import {
   keyPromises,
   modelPromises,
@@ -52,6 +53,7 @@ export function storeConformance(open: () => Promise<TestStore>): void {
   describe('agents', () => agentPromises(store))
   describe('heartbeats', () => heartbeatPromises(store))
   describe('history', () => historyPromises(store))
+  describe('events', () => eventPromises(store, () => opened.db))
   describe('keys', () => keyPromises(store))
   describe('models', () => modelPromises(store))
   describe('requests', () => requestPromises(store, () => opened.db))

@@ -10,7 +10,7 @@ export const integer = (
 
 /** What a reader of `/swagger` is told about a route. */
 export type RouteDescription = {
-  readonly tag: 'Inference' | 'Models' | 'Keys' | 'Agents' | 'Usage' | 'Server'
+  readonly tag: 'Inference' | 'Models' | 'Keys' | 'Agents' | 'Usage' | 'Events' | 'Server'
   readonly summary: string
   readonly description?: string
   /** Null: no key is needed. */

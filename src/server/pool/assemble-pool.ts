@@ -1,9 +1,10 @@
 import type { Clock } from '../../clock.ts'
 import { recordRequestEnd } from '../api/request-log.ts'
-import { errorFields, type Log } from '../log.ts'
+import type { Log } from '../log.ts'
 import { Metrics } from '../metrics.ts'
+import type { AdminEvent } from '../notify/admin-event.ts'
 import type { PoolAdmin } from '../pool-admin.ts'
-import type { Store } from '../store/store.ts'
+import type { AgentRecord, Store } from '../store/store.ts'
 import { assembleRecords } from './assemble-records.ts'
 import { Catalogue } from './catalogue.ts'
 import { Dispatcher } from './dispatcher.ts'
@@ -20,6 +21,8 @@ export type PoolDeps = {
   readonly createJoinLink: PoolAdmin['createJoinLink']
   /** Absent: nobody can foretell it. */
   readonly random?: PoolRandom
+  /** Tells the operator's webhook; absent: there is none. */
+  readonly send?: (event: AdminEvent) => void
   /** Absent: with what the process itself takes. */
   readonly createMetrics?: (counts: PoolAdmin['counts']) => Metrics
 }
@@ -31,9 +34,10 @@ export async function assemblePool({
   store,
   createJoinLink,
   random = systemRandom,
+  send = () => {},
   createMetrics = counts => new Metrics(counts),
 }: PoolDeps) {
-  const records = assembleRecords({ clock, log, store, random }, () => dispatcher)
+  const records = assembleRecords({ clock, log, store, random, send }, () => dispatcher)
   const catalogue = new Catalogue(store)
   const settlement = new Settlement({
     clock,
@@ -42,7 +46,7 @@ export async function assemblePool({
     onEnded: record => recordRequestEnd({ log, metrics }, record),
     onAttemptLost: ({ tokens, ...lost }) =>
       log.info('attempt lost', { ...lost, completionTokens: tokens }),
-    onError: error => log.error('usage could not be stored', errorFields(error)),
+    onError: error => records.databaseFailed('usage could not be stored', error),
   })
   const dispatcher: Dispatcher = new Dispatcher({
     ...records,
@@ -61,13 +65,15 @@ export async function assemblePool({
     createJoinLink,
   })
   const metrics = createMetrics(() => poolAdmin.counts())
-  await forgetFormerConnections(store)
+  const known = await store.listAgents()
+  await forgetFormerConnections(store, known)
+  records.agents.expect(known, clock.now())
   await poolAdmin.catalogueChanged()
   return { ...records, catalogue, settlement, dispatcher, poolAdmin, metrics }
 }
 
 /** Whoever was connected to the process before this one is not connected now, whatever the table still says. */
-async function forgetFormerConnections(store: Store): Promise<void> {
-  for (const agent of await store.listAgents())
+async function forgetFormerConnections(store: Store, known: readonly AgentRecord[]): Promise<void> {
+  for (const agent of known)
     if (agent.status !== 'offline') await store.setAgentStatus(agent.id, 'offline')
 }

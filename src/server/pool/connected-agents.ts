@@ -1,10 +1,13 @@
 import type { Instant } from '../../clock.ts'
 import type { ExternalModel } from '../../models/external-model.ts'
 import type { AgentMessage, Heartbeat, Hello } from '../../protocol/agent-message.ts'
+import type { ErrorCode } from '../../protocol/errors.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { ServerMessage } from '../../protocol/server-message.ts'
 import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
+import type { Announcement } from '../notify/announcer.ts'
+import { OfflineWatch } from '../notify/offline-watch.ts'
 import type { AgentRecord, AgentStatus } from '../store/store.ts'
 import { closeCodes } from '../control/agent-session.ts'
 import type { AgentLink, Sent } from './agent-link.ts'
@@ -24,6 +27,24 @@ type Connected = {
 /** Of an agent's external models, in a line of the log. */
 const modelsNamedMax = 10
 
+/** A machine that has no room, or does not want to, is no trouble: another one is asked. */
+const expectedFailures: ReadonlySet<string> = new Set<ErrorCode>([
+  'agent_refused',
+  'out_of_memory',
+  'overheated',
+  'model_unloaded',
+])
+
+export type ConnectedAgentsDeps = {
+  readonly registry: RegistryWriter
+  readonly reliability: ReliabilityWatch
+  /** Undefined: the catalogue has no such model. */
+  readonly modelName: (sha256: string) => string | undefined
+  /** Tells the operator. */
+  readonly tell: (what: Announcement) => void
+  readonly log: (agent: AgentId, name: string, text: string) => void
+}
+
 /** The agents that are connected to this process, and the record that is kept of them. */
 export class ConnectedAgents {
   readonly #connected = new Map<AgentId, Connected>()
@@ -31,18 +52,11 @@ export class ConnectedAgents {
   readonly #revoked = new Set<AgentId>()
   /** What was last written of those that are not offline. */
   readonly #statuses = new Map<AgentId, AgentStatus>()
-  readonly #registry: RegistryWriter
-  readonly #reliability: ReliabilityWatch
-  readonly #log: (agent: AgentId, name: string, text: string) => void
+  readonly #offline = new OfflineWatch()
+  readonly #deps: ConnectedAgentsDeps
 
-  constructor(
-    registry: RegistryWriter,
-    reliability: ReliabilityWatch,
-    log: (agent: AgentId, name: string, text: string) => void,
-  ) {
-    this.#registry = registry
-    this.#reliability = reliability
-    this.#log = log
+  constructor(deps: ConnectedAgentsDeps) {
+    this.#deps = deps
   }
 
   get size(): number {
@@ -60,6 +74,7 @@ export class ConnectedAgents {
   /** Throws the agent out and keeps it out, whatever record of it is on its way. */
   revoke(id: AgentId): void {
     this.#revoked.add(id)
+    this.#offline.forget(id)
     this.close(id, closeCodes.refused, 'revoked by the operator')
   }
 
@@ -72,10 +87,25 @@ export class ConnectedAgents {
     this.#revoked.delete(id)
   }
 
+  /** Those that the registry knows and that are not here yet: from when on they are missed. */
+  expect(records: readonly AgentRecord[], now: Instant): void {
+    for (const { id, name, adminState, lastHeartbeatAt } of records)
+      if (adminState !== 'revoked' && lastHeartbeatAt !== null)
+        this.#offline.left(id, name, lastHeartbeatAt, now)
+  }
+
+  /** Tells of those that stay away. */
+  tellMissing(now: Instant): void {
+    for (const { id, name, since } of this.#offline.overdue(now)) {
+      const text = `it has not been here since ${new Date(since).toISOString()}`
+      this.#deps.tell({ type: 'agent_offline', agentId: id, agentName: name, text })
+    }
+  }
+
   /** @returns the agent's former link when it had one: one connection an agent, the newest counts */
   add(record: AgentRecord, hello: Hello, link: AgentLink, now: Instant): AgentLink | undefined {
     const former = this.#connected.get(record.id)?.link
-    if (former !== undefined) this.#reliability.disconnected(record.id, 'network', now)
+    if (former !== undefined) this.#deps.reliability.disconnected(record.id, 'network', now)
     const { version } = hello.software
     const { name } = record
     const { inventory, region } = hello
@@ -87,16 +117,21 @@ export class ConnectedAgents {
       lastHeartbeat: null,
       externalModels: hello.externalModels ?? null,
     })
-    this.#registry.heartbeat(record.id, now)
+    this.#deps.registry.heartbeat(record.id, now)
     if (!Bun.deepEquals(inventory, record.capabilities) || region !== record.region)
-      this.#registry.capabilities(record.id, inventory, region)
-    this.#registry.history({
+      this.#deps.registry.capabilities(record.id, inventory, region)
+    this.#deps.registry.history({
       agentId: record.id,
       type: 'connected',
       at: now,
       metadata: { version, instances: hello.instances.length },
     })
-    this.#log(record.id, name, 'connected')
+    this.#deps.log(record.id, name, 'connected')
+    const awayMs = this.#offline.came(record.id, now)
+    if (awayMs !== null) {
+      const text = `it is back after ${Math.round(awayMs / 3_600_000)} h`
+      this.#deps.tell({ type: 'agent_back', agentId: record.id, agentName: name, text })
+    }
     return former
   }
 
@@ -108,9 +143,10 @@ export class ConnectedAgents {
     const connected = this.#connected.get(id)
     if (connected === undefined || connected.link !== link) return false
     this.#connected.delete(id)
-    this.#registry.history({ agentId: id, type: 'disconnected', at: now, metadata: { cause } })
-    this.#reliability.disconnected(id, cause, now)
-    this.#log(id, connected.name, 'disconnected')
+    this.#deps.registry.history({ agentId: id, type: 'disconnected', at: now, metadata: { cause } })
+    this.#deps.reliability.disconnected(id, cause, now)
+    this.#deps.log(id, connected.name, 'disconnected')
+    if (!this.isRevoked(id)) this.#offline.left(id, connected.name, now, now)
     return true
   }
 
@@ -118,15 +154,15 @@ export class ConnectedAgents {
     const connected = this.#connected.get(id)
     if (connected === undefined) return
     connected.lastHeartbeat = heartbeat
-    this.#registry.heartbeat(id, now)
-    this.#reliability.heartbeat(id, now)
+    this.#deps.registry.heartbeat(id, now)
+    this.#deps.reliability.heartbeat(id, now)
   }
 
   inventory(id: AgentId, inventory: Inventory): void {
     const connected = this.#connected.get(id)
     if (connected === undefined) return
-    this.#registry.capabilities(id, inventory, connected.region)
-    this.#log(id, connected.name, 'told its inventory anew')
+    this.#deps.registry.capabilities(id, inventory, connected.region)
+    this.#deps.log(id, connected.name, 'told its inventory anew')
   }
 
   externalModels(id: AgentId, models: readonly ExternalModel[]): void {
@@ -136,7 +172,7 @@ export class ConnectedAgents {
     const names = models.slice(0, modelsNamedMax).map(({ modelId }) => modelId)
     const more = models.length > names.length ? [`and ${models.length - names.length} more`] : []
     const what = [...names, ...more].join(', ') || 'none'
-    this.#log(id, connected.name, `its owner's engines serve: ${what}`)
+    this.#deps.log(id, connected.name, `its owner's engines serve: ${what}`)
   }
 
   instance(id: AgentId, message: Extract<AgentMessage, { type: 'instance' }>): void {
@@ -144,7 +180,12 @@ export class ConnectedAgents {
     const { status, instanceId } = message
     if (connected === undefined || status.state === 'loading') return
     const detail = status.state === 'failed' ? `: ${status.error.code} ${status.error.message}` : ''
-    this.#log(id, connected.name, `instance ${instanceId} is ${status.state}${detail}`)
+    this.#deps.log(id, connected.name, `instance ${instanceId} is ${status.state}${detail}`)
+    if (status.state === 'failed' && !expectedFailures.has(status.error.code)) {
+      const model = this.#deps.modelName(message.modelSha256) ?? message.modelSha256
+      const text = `${model} cannot be served there: ${status.error.message}`
+      this.#deps.tell({ type: 'model_failed', agentId: id, agentName: connected.name, model, text })
+    }
   }
 
   standing(id: AgentId, status: AgentStatus, now: Instant): void {
@@ -152,10 +193,10 @@ export class ConnectedAgents {
     if (this.#statuses.get(id) === status) return
     if (status === 'offline') this.#statuses.delete(id)
     else this.#statuses.set(id, status)
-    this.#registry.status(id, status)
+    this.#deps.registry.status(id, status)
     if (status === 'offline')
-      this.#registry.history({ agentId: id, type: 'went_offline', at: now, metadata: {} })
-    this.#log(id, this.#connected.get(id)?.name ?? id, `is ${status}`)
+      this.#deps.registry.history({ agentId: id, type: 'went_offline', at: now, metadata: {} })
+    this.#deps.log(id, this.#connected.get(id)?.name ?? id, `is ${status}`)
   }
 
   send(id: AgentId, message: ServerMessage): Sent {

@@ -2,12 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import { emptyDatabase } from '../../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
 import { gpu } from '../../../test/support/scheduler-pool.ts'
-import {
-  askTiny,
-  connectAgent,
-  openPool,
-  type ScriptedAgent,
-} from '../../../test/support/scripted-agent.ts'
+import { askTiny, connectAgent, openPool } from '../../../test/support/scripted-agent.ts'
 import { inventory, model } from '../../../test/support/store-fixtures.ts'
 import type { Pool } from './assemble-pool.ts'
 
@@ -29,40 +24,18 @@ beforeEach(async () => {
 const withGpu = { ...inventory, gpus: [gpu()] }
 const ask = () => askTiny(pool, now)
 
-const heartbeat = (agent: ScriptedAgent, temperature_c: number): void =>
-  agent.says({
-    type: 'heartbeat',
-    sequence: 1,
-    agent_id: agent.id,
-    status: 'available',
-    current_load: 0,
-    gpu_state: null,
-    gpus: [
-      {
-        id: 'GPU-1',
-        temperature_c,
-        vram_used_mb: null,
-        vram_total_mb: null,
-        utilization_pct: null,
-        power_w: null,
-      },
-    ],
-    network_latency_ms: 1,
-    models_loaded: [],
-  })
-
 test('while a GPU is above its limit requests wait, and its thermal events outlive the process', async () => {
   const agent = await connectAgent(pool, database.store, 'a', { seen: withGpu })
   for (let events = 0; events < 3; events++) {
-    heartbeat(agent, 99)
-    heartbeat(agent, 50)
+    agent.beat(99)
+    agent.beat(50)
     now += 3_600_000
   }
-  heartbeat(agent, 96)
+  agent.beat(96)
   const { events } = ask()
   expect(events).toEqual([])
   expect(agent.types).not.toContain('assign')
-  heartbeat(agent, 80)
+  agent.beat(80)
   expect(agent.sent).toContainEqual(expect.objectContaining({ type: 'load', withoutGpu: true }))
   expect(agent.types.at(-1)).toBe('assign')
   await pool.registry.flush()
@@ -77,11 +50,9 @@ test('while a GPU is above its limit requests wait, and its thermal events outli
 
 test('a machine that fails more than 5 % of its inferences gets no more, until the operator resumes it', async () => {
   const agent = await connectAgent(pool, database.store, 'a')
-  const error = { code: 'internal', message: 'nonsense came out' }
   for (let failures = 0; failures < 5; failures++) {
     ask()
-    const { stream, attempt } = agent.job
-    agent.says({ type: 'failed', stream, attempt, error })
+    agent.fail('internal', 'nonsense came out')
   }
   const refused = ask()
   await pool.settlement.drained()

@@ -281,8 +281,7 @@ test('a request that ended two workers is given to no third, comes back as what 
   const [first] = busy()
   const die = (agent: ScriptedAgent | undefined) => {
     if (agent === undefined) throw new Error('nobody was given the job')
-    const { stream, attempt } = agent.job
-    agent.says({ type: 'failed', stream, attempt, error: { code: 'worker_died', message: 'x' } })
+    agent.fail('worker_died')
   }
   die(first)
   die(busy().find(agent => agent !== first))

@@ -3,6 +3,9 @@ import type { Heartbeat } from '../../protocol/agent-message.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { AgentHealth } from '../../scheduler/event.ts'
+import { judgeDevice } from '../../capability/judge-device.ts'
+import type { AdminEventType } from '../notify/admin-event.ts'
+import type { Announcement } from '../notify/announcer.ts'
 import type { AgentRecord } from '../store/store.ts'
 import { MachineHealth, type HealthNews } from './machine-health.ts'
 import type { RegistryWriter } from './registry-writer.ts'
@@ -14,7 +17,7 @@ export type HealthWatchDeps = {
   /** Tells placement. */
   readonly onHealth: (agentId: AgentId, health: AgentHealth) => void
   /** Tells the operator. */
-  readonly log: (agentId: AgentId, agentName: string, news: HealthNews) => void
+  readonly tell: (what: Announcement) => void
 }
 
 /**
@@ -38,7 +41,18 @@ export class HealthWatch {
     const health = known ?? new MachineHealth(inventory, record.health, now)
     const told = health.standing(now)
     this.#watched.set(id, { health, name, told })
+    this.#tellDrivers(id, name, inventory, now)
     return told
+  }
+
+  /** A driver that is known to crash or to corrupt (specification 5.4), also where the agent works around it. */
+  #tellDrivers(agentId: AgentId, agentName: string, inventory: Inventory, now: Instant): void {
+    for (const gpu of inventory.gpus) {
+      const { driverNotes } = judgeDevice(inventory, gpu, now)
+      if (driverNotes.length === 0) continue
+      const text = `${gpu.name}: ${driverNotes.join('; ')}`
+      this.#deps.tell({ type: 'driver_trouble', agentId, agentName, text })
+    }
   }
 
   /** The machine is another one than hello said. */
@@ -81,12 +95,32 @@ export class HealthWatch {
     for (const news of observe(health)) {
       const { type, text } = news
       this.#deps.registry.history({ agentId: id, type, at: now, metadata: { text } })
-      this.#deps.log(id, name, news)
+      this.#deps.tell({ type: told[type], agentId: id, agentName: name, text })
     }
     if (health.record !== before) this.#deps.registry.health(id, health.record)
     const standing = health.standing(now)
     if (Bun.deepEquals(standing, watched.told)) return
+    this.#tellHeat(id, watched, standing)
     watched.told = standing
     this.#deps.onHealth(id, standing)
   }
+
+  #tellHeat(agentId: AgentId, { name: agentName, told }: Watched, standing: AgentHealth): void {
+    const before = heatStop(told)
+    const after = heatStop(standing)
+    if ((before === null) === (after === null)) return
+    const type = after === null ? 'agent_cooled' : 'agent_too_hot'
+    const text = after ?? 'it has cooled down and gets new work'
+    this.#deps.tell({ type, agentId, agentName, text })
+  }
 }
+
+/** Why heat stops new work; null: it does not. */
+const heatStop = ({ stopped }: AgentHealth): string | null =>
+  stopped?.passing === true ? stopped.reason : null
+
+const told = {
+  thermal_event: 'thermal_event',
+  became_unhealthy: 'agent_unhealthy',
+  became_healthy: 'agent_healthy',
+} as const satisfies Record<HealthNews['type'], AdminEventType>

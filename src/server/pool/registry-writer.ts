@@ -3,10 +3,14 @@ import type { Instant } from '../../clock.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { ReliabilityRecord } from '../../scheduler/reliability.ts'
+import type { AdminEvent } from '../notify/admin-event.ts'
 import type { AgentStatus, HistoryEvent, Store } from '../store/store.ts'
 
 /** History that may wait for a database that does not answer; beyond it the oldest is dropped, and that is logged. */
 const historyPendingMax = 10_000
+
+/** The same for what the operator was told. */
+const eventsPendingMax = 1_000
 
 /**
  * Writes what the pool learns about agents behind the requests' back: heartbeats coalesced to the newest per agent,
@@ -21,6 +25,7 @@ export class RegistryWriter {
   readonly #reliabilities = new Map<AgentId, { reliability: number; record: ReliabilityRecord }>()
   readonly #healths = new Map<AgentId, HealthRecord>()
   #history: HistoryEvent[] = []
+  #events: AdminEvent[] = []
   #flushing: Promise<void> | null = null
 
   constructor(store: Store, onError: (error: unknown) => void) {
@@ -57,6 +62,12 @@ export class RegistryWriter {
     this.#history.push(event)
   }
 
+  /** What the operator was told; beyond the limit the oldest is dropped, as the log and the webhook had it already. */
+  event(event: AdminEvent): void {
+    if (this.#events.length >= eventsPendingMax) this.#events.shift()
+    this.#events.push(event)
+  }
+
   /**
    * Writes everything that is pending; what cannot be written stays pending. Resolves when it is stored, or its failure
    * is reported. While one runs, another one joins it.
@@ -80,7 +91,20 @@ export class RegistryWriter {
       this.#store.setAgentReliability(id, reliability, record),
     )
     await drain(this.#healths, (id, health) => this.#store.setAgentHealth(id, health))
+    await this.#writeEvents()
     await this.#writeHistory()
+  }
+
+  async #writeEvents(): Promise<void> {
+    const written = this.#events
+    if (written.length === 0) return
+    this.#events = []
+    try {
+      await this.#store.appendEvents(written)
+    } catch (error) {
+      this.#events = [...written, ...this.#events].slice(-eventsPendingMax)
+      throw error
+    }
   }
 
   async #writeHeartbeats(): Promise<void> {

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { agentMethods } from './agents.ts'
 import type { StoreDatabase } from './database.ts'
+import { eventMethods } from './events.ts'
 import { keyMethods } from './keys.ts'
 import { modelMethods } from './models.ts'
 import { pruneMethod } from './prune.ts'
@@ -12,6 +13,7 @@ export function createDrizzleStore(db: StoreDatabase, close: () => Promise<void>
   let closing: Promise<void> | undefined
   return {
     ...agentMethods(db),
+    ...eventMethods(db),
     ...keyMethods(db),
     ...modelMethods(db),
     ...requestMethods(db),

@@ -1,5 +1,6 @@
 import { lt } from 'drizzle-orm'
 import type { StoreDatabase } from './database.ts'
+import { pruneEvents } from './events.ts'
 import { agentHistory, joinTokens, requests } from './schema.ts'
 import type { Store } from './store.ts'
 
@@ -8,6 +9,7 @@ export const pruneMethod = (db: StoreDatabase): Pick<Store, 'prune'> => ({
   async prune(before) {
     await db.delete(requests).where(lt(requests.endedAt, before.requestsEnded))
     await db.delete(agentHistory).where(lt(agentHistory.timestamp, before.history))
+    await pruneEvents(db, before.events, before.eventsMax)
     await db.delete(joinTokens).where(lt(joinTokens.expiresAt, before.joinTokensExpired))
   },
 })

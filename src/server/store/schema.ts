@@ -17,6 +17,7 @@ import type { ErrorCode } from '../../protocol/errors.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId, JobId } from '../../protocol/ids.ts'
 import type { ReliabilityRecord } from '../../scheduler/reliability.ts'
+import type { AdminEventType } from '../notify/admin-event.ts'
 import { bytes, document, instant, safeText, safeVarchar } from './columns.ts'
 
 /** The specification's tables (section 2.1) and what the store keeps beside them. `bun run db:generate` after an edit. */
@@ -85,6 +86,32 @@ export const agentHistory = pgTable(
     // Ascending, read backwards: drizzle writes `desc nulls last`, which no `order by … desc` can use.
     index('agent_history_by_time').on(table.agentId, table.timestamp, table.eventId),
     index('agent_history_by_age').on(table.timestamp),
+  ],
+)
+
+export const eventSeverity = pgEnum('event_severity', ['info', 'warning', 'critical'])
+
+/** What the operator was told of, newest kept; see `notify/admin-event.ts`. */
+export const events = pgTable(
+  'events',
+  {
+    eventId: bigint('event_id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    /** No enum: there will be others. */
+    eventType: safeVarchar('event_type', { charactersMax: 64 }).$type<AdminEventType>().notNull(),
+    severity: eventSeverity('severity').notNull(),
+    timestamp: instant('timestamp').notNull(),
+    /** The event stays when its agent is deleted. */
+    agentId: uuid('agent_id')
+      .$type<AgentId>()
+      .references(() => agents.agentId, { onDelete: 'set null' }),
+    agentName: safeText('agent_name'),
+    model: safeText('model'),
+    text: safeText('text').notNull(),
+    times: integer('times').notNull(),
+  },
+  table => [
+    index('events_by_age').on(table.timestamp, table.eventId),
+    index('events_by_agent').on(table.agentId, table.timestamp, table.eventId),
   ],
 )
 

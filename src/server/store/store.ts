@@ -5,6 +5,7 @@ import type { ErrorCode } from '../../protocol/errors.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId, JobId } from '../../protocol/ids.ts'
 import type { ReliabilityRecord } from '../../scheduler/reliability.ts'
+import type { AdminEvent } from '../notify/admin-event.ts'
 
 /** What the specification's `status` column shows; liveness in memory is finer and decides. */
 export type AgentStatus = 'online' | 'degraded' | 'offline'
@@ -145,6 +146,13 @@ export type Store = {
   /** Newest first. */
   listHistory(id: AgentId, limitRows: number): Promise<readonly HistoryEvent[]>
 
+  appendEvents(events: readonly AdminEvent[]): Promise<void>
+  /** Newest first; `agentId` null: of all. */
+  listEvents(which: {
+    readonly agentId: AgentId | null
+    readonly limitRows: number
+  }): Promise<readonly AdminEvent[]>
+
   createJoinToken(token: JoinTokenRecord): Promise<void>
 
   createKey(key: KeyRecord): Promise<void>
@@ -164,10 +172,13 @@ export type Store = {
   settleRequest(request: RequestRecord): Promise<void>
   usage(): Promise<readonly UsageRow[]>
 
-  /** Deletes what has only been kept for a while: ended requests (their usage stays), history, expired join tokens. */
+  /** Deletes what has only been kept for a while: ended requests (their usage stays), history, events, expired join tokens. */
   prune(before: {
     readonly requestsEnded: Instant
     readonly history: Instant
+    readonly events: Instant
+    /** However young. */
+    readonly eventsMax: number
     readonly joinTokensExpired: Instant
   }): Promise<void>
 
