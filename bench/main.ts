@@ -11,9 +11,10 @@ import { formatReport, notJudged, toJson, type Report, type Run } from './harnes
 import { parseSettings, settingsHelp, type Settings } from './harness/settings.ts'
 import { memory } from './memory.ts'
 import { relay } from './relay.ts'
+import { takeover } from './takeover.ts'
 import { threads } from './threads.ts'
 
-const benchmarks: readonly Benchmark[] = [relay, agents, memory, threads, engine]
+const benchmarks: readonly Benchmark[] = [relay, takeover, agents, memory, threads, engine]
 
 const exitCodes = { usage: 2, notJudged: 3, cannotRun: 4, interrupted: 130 } as const
 let interrupted = false

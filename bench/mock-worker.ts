@@ -3,12 +3,12 @@ import { dieWithParent, takeFrameOutput } from '../src/agent/worker/native-proce
 import { decodeWorkerRequest, type WorkerRequest } from '../src/agent/worker/worker-message.ts'
 import { createWorkerOutput } from '../src/agent/worker/worker-output.ts'
 import { encodeTokenFrame, type Segment } from '../src/protocol/token-frame.ts'
-import { paceAnswer, tokenText } from './relay/paced-answer.ts'
+import { continuedText, paceAnswer, tokenText } from './relay/paced-answer.ts'
 
 /*
  * Stands in for src/agent/worker/main.ts and speaks its protocol on the same pipes, but computes nothing: every job is
  * answered with `maxTokens` equal tokens, one every `top_p` seconds (a mock has no other use for it, and the server
- * passes it on as it came).
+ * passes it on as it came). It goes on with what another agent began, at once and in other words: its prefill takes no time.
  */
 
 const output = createWorkerOutput(takeFrameOutput())
@@ -16,19 +16,27 @@ dieWithParent()
 
 const running = new Map<string, () => void>()
 const segments: readonly Segment[] = [{ kind: 'answer', text: tokenText }]
+const continuedSegments: readonly Segment[] = [{ kind: 'answer', text: continuedText }]
 const promptSha256 = '0'.repeat(64)
 const tokenId = 1
 
-function run({ stream, attempt, chat }: Extract<WorkerRequest, { type: 'run' }>): void {
+function run({
+  stream,
+  attempt,
+  chat,
+  continuation,
+}: Extract<WorkerRequest, { type: 'run' }>): void {
   const tokens = chat.maxTokens ?? 1
+  const from = continuation?.tokenIds.length ?? 0
+  const text = continuation === null ? segments : continuedSegments
   const job = `${stream}/${attempt}`
   output.say({ type: 'started', stream, attempt, promptTokens: 1, promptSha256 })
   let ended = false
   const stop = paceAnswer(
-    { tokens, intervalMs: chat.sampling.topP * 1_000 },
+    { tokens, intervalMs: chat.sampling.topP * 1_000, from },
     index => {
       output.sendTokenFrame(
-        encodeTokenFrame({ stream, attempt, choice: 0, index, tokenId, segments }),
+        encodeTokenFrame({ stream, attempt, choice: 0, index, tokenId, segments: text }),
       )
     },
     () => {

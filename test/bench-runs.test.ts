@@ -14,6 +14,12 @@ type Output = {
   }[]
 }
 
+type LossSample = {
+  loss: string
+  failed: number
+  pausesMs: number[]
+}
+
 type EngineSample = {
   streams: Record<string, { gpupool: { tokens: number } }>
   prompt: { gpupool: { promptTokens: number } }
@@ -50,6 +56,22 @@ test.skipIf(!onLinux)('bench relay measures every path and loses no token', asyn
   for (const { load } of Object.values(paced))
     expect(load).toMatchObject({ failed: 0, tokens: 4 * 4 })
 })
+
+test.skipIf(!onLinux)(
+  'bench takeover loses agents, and no stream',
+  async () => {
+    const { text, errors, code } = await bench(['takeover', '--rounds', '1'])
+    expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+    const [takeover] = (JSON.parse(text) as { benchmarks: { samples: LossSample[] }[] }).benchmarks
+    const samples = takeover?.samples ?? []
+    expect(samples.map(({ loss }) => loss).toSorted()).toEqual(['kill', 'stop'])
+    for (const { failed, pausesMs } of samples) {
+      expect(failed).toBe(0)
+      expect(pausesMs.length).toBeGreaterThan(0)
+    }
+  },
+  60_000,
+)
 
 test.skipIf(!onLinux)(
   'bench threads compares the choice with every number of threads',

@@ -1,6 +1,13 @@
 /** Tokens between two rounds of the event loop when an answer comes as fast as it can. */
 const burstTokens = 16
 
+type Pace = {
+  readonly tokens: number
+  readonly intervalMs: number
+  /** Index of the first token: those before it came from somebody else. */
+  readonly from?: number
+}
+
 /**
  * Emits the tokens of one mock answer: the first at once, then one every `intervalMs`, counted from the start so that
  * a late timer delays nothing else; with interval 0 as fast as possible. Both mocks use it, so that direct and relayed
@@ -8,12 +15,12 @@ const burstTokens = 16
  * @returns stops it
  */
 export function paceAnswer(
-  { tokens, intervalMs }: { readonly tokens: number; readonly intervalMs: number },
+  { tokens, intervalMs, from = 0 }: Pace,
   emit: (index: number) => void,
   onEnd: () => void,
 ): () => void {
   const startedAt = performance.now()
-  let index = 0
+  let index = from
   let timer: Timer | null = null
   let immediate: NodeJS.Immediate | null = null
   const step = () => {
@@ -22,7 +29,7 @@ export function paceAnswer(
     if (index >= tokens) onEnd()
     else if (intervalMs === 0) immediate = setImmediate(step)
     else {
-      const dueInMs = startedAt + index * intervalMs - performance.now()
+      const dueInMs = startedAt + (index - from) * intervalMs - performance.now()
       timer = setTimeout(step, Math.max(0, dueInMs))
     }
   }
@@ -35,3 +42,5 @@ export function paceAnswer(
 
 /** Every token's text: five bytes, as a short English word with its space. */
 export const tokenText = ' word'
+/** As long as that, but of an answer that somebody else began. */
+export const continuedText = ' else'

@@ -14,9 +14,9 @@ const slotsPerAgent = 256
 export class BenchPool {
   readonly target: Target
   readonly server: ServerProcess
-  readonly agents: readonly BenchProcess[]
+  readonly agents: BenchProcess[]
 
-  private constructor(server: ServerProcess, agents: readonly BenchProcess[], key: string) {
+  private constructor(server: ServerProcess, agents: BenchProcess[], key: string) {
     this.server = server
     this.agents = agents
     this.target = { port: server.apiPort, model, key }
@@ -35,8 +35,8 @@ export class BenchPool {
   }
 
   /** Starts server and agents, enrols them through a real join link and loads the model on each of them. */
-  static async start({ folder, cpus, settings }: Context): Promise<BenchPool> {
-    const count = Math.ceil(settings.streams / slotsPerAgent)
+  static async start({ folder, cpus, settings }: Context, agentsMin = 1): Promise<BenchPool> {
+    const count = Math.max(agentsMin, Math.ceil(settings.streams / slotsPerAgent))
     const server = await ServerProcess.start({
       entry: 'src/server/main.ts',
       folder,
@@ -44,8 +44,11 @@ export class BenchPool {
     })
     const link = await server.joinLink(count)
     const agents: BenchProcess[] = []
-    for (let i = 0; i < count; i++)
-      agents.push(await startAgent(`agent-${i}`, link, folder, cpus.others))
+    for (let i = 0; i < count; i++) {
+      const where = { name: `agent-${i}`, folder, cpu: cpus.others }
+      await joinPool(where, link)
+      agents.push(await startAgent(where))
+    }
     await server.admin('POST', '/admin/models', {
       name: model,
       source: modelPath,
@@ -54,8 +57,14 @@ export class BenchPool {
     await server.admin('POST', `/admin/models/${model}/load`, {})
     const { key } = await server.admin<{ key: string }>('POST', '/admin/keys', { name: 'bench' })
     const pool = new BenchPool(server, agents, key)
-    await pool.#allLoaded()
+    await pool.allLoaded()
     return pool
+  }
+
+  /** Starts an agent again that has ended. */
+  async restart(at: number, { folder, cpus }: Context): Promise<void> {
+    this.agents[at] = await startAgent({ name: `agent-${at}`, folder, cpu: cpus.others })
+    await this.server.admin('POST', `/admin/models/${model}/load`, {})
   }
 
   async stop(): Promise<void> {
@@ -63,12 +72,16 @@ export class BenchPool {
     await this.server.process.stop()
   }
 
-  async #allLoaded(): Promise<void> {
+  /** Waits until every agent may get work and has the model in memory and nothing to do. */
+  async allLoaded(): Promise<void> {
     const deadline = performance.now() + loadTimeoutMs
     while (performance.now() < deadline) {
       const { data } = await this.server.admin<{ data: AgentView[] }>('GET', '/admin/agents')
-      const ready = data.filter(agent =>
-        agent.instances.some(instance => instance.status.state === 'ready'),
+      const ready = data.filter(
+        ({ liveness, activeRequests, instances }) =>
+          liveness === 'green' &&
+          activeRequests === 0 &&
+          instances.some(({ status }) => status.state === 'ready'),
       )
       if (ready.length === this.agents.length) return
       await Bun.sleep(loadPollMs)
@@ -78,34 +91,32 @@ export class BenchPool {
 }
 
 type AgentView = {
+  readonly liveness: string
+  readonly activeRequests: number
   readonly instances: readonly { readonly status: { readonly state: string } }[]
 }
 
 const loadTimeoutMs = 30_000
 const loadPollMs = 50
 
-async function startAgent(
-  name: string,
-  link: string,
-  folder: string,
-  cpu: number | null,
-): Promise<BenchProcess> {
-  const env = { GPUPOOL_AGENT_DIR: join(folder, name) }
+type Where = { readonly name: string; readonly folder: string; readonly cpu: number | null }
+
+const stateOf = ({ name, folder }: Where) => ({ GPUPOOL_AGENT_DIR: join(folder, name) })
+
+async function joinPool(where: Where, link: string): Promise<void> {
+  const { name } = where
   const joining = new BenchProcess({
+    ...where,
     name: `${name}-join`,
     args: ['src/agent/main.ts', 'join', link, '--name', name],
-    env,
-    folder,
-    cpu,
+    env: stateOf(where),
   })
   if ((await joining.exited) !== 0) await joining.next('joined')
-  const agent = new BenchProcess({
-    name,
-    args: ['bench/relay/bench-agent.ts'],
-    env,
-    folder,
-    cpu,
-  })
+}
+
+async function startAgent(where: Where): Promise<BenchProcess> {
+  const args = ['bench/relay/bench-agent.ts']
+  const agent = new BenchProcess({ ...where, args, env: stateOf(where) })
   await agent.next('online')
   return agent
 }
