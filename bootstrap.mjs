@@ -27,6 +27,7 @@ const commands = {
   agent: 'src/agent/main.ts',
   'build-agent': 'script/build-agent.ts',
   'check-agents': 'script/check-agent-targets.ts',
+  simulate: 'simulator/main.ts',
 }
 
 async function main([command = '', ...args]) {

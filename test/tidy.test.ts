@@ -8,7 +8,7 @@ import { isExactVersion, lifecycleScripts, lineRules } from './support/tidy-rule
  * them.
  */
 const root = join(import.meta.dir, '..')
-const folders = ['src', 'test', 'script', 'bench', 'tools', 'native', '.ci']
+const folders = ['src', 'test', 'script', 'bench', 'simulator', 'tools', 'native', '.ci']
 const linesMax = 400
 
 function filesBelow(folder: string): string[] {

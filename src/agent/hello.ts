@@ -17,6 +17,7 @@ export function buildHello(
     /** Undefined: the owner runs no engine. */
     readonly externalModels?: readonly ExternalModel[] | undefined
   },
+  sign: (privateKeyPem: string, bytes: Uint8Array) => string = signAsAgent,
 ): Hello {
   const { agentId, apiKey, caFingerprint, region } = identity
   const proof = helloProofBytes({ ...challenge, agentId, caFingerprint })
@@ -27,7 +28,7 @@ export function buildHello(
     versions: [...protocolVersionsSpoken],
     features: [...protocolFeatures],
     software,
-    signature: signAsAgent(privateKeyPem, proof),
+    signature: sign(privateKeyPem, proof),
     inventory: facts.inventory,
     region,
     instances: facts.instances,

@@ -60,6 +60,18 @@ test('a request loads the model, runs, and ends with usage from the store', asyn
   expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 0, slotsBusy: 0 })
 })
 
+test('a client that hangs up while the end of its answer is stored hears nothing of it', async () => {
+  const agent = await connect('a')
+  const { events, cancel } = ask()
+  agent.start()
+  agent.token(0, 'all')
+  agent.finish(1)
+  cancel()
+  await pool.settlement.drained()
+  expect(events.map(({ type }) => type)).toEqual(['segments'])
+  expect(await database.store.usage()).toMatchObject([{ completionTokens: 1 }])
+})
+
 test('the order to load leaves the shape out: the agent reads it from the file', async () => {
   const { manifest } = model('tiny')
   await database.store.removeModel('tiny')

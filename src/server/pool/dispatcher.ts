@@ -108,7 +108,13 @@ export class Dispatcher implements Inference {
     const tenant = departure.request.keyId
     const asked = { jobId, model, tenant, costTokens, needs, prefixes, spareInstanceId }
     this.schedule({ type: 'request', ...asked })
-    return { cancel: () => this.#relay(flight, { type: 'client_gone' }) }
+    return { cancel: () => this.#cancel(flight) }
+  }
+
+  /** Also while its end is being stored: whoever has cancelled hears nothing of it. */
+  #cancel(flight: Flight): void {
+    flight.isCancelled = true
+    this.#relay(flight, { type: 'client_gone' })
   }
 
   /** Why a request is not even looked at. Escapes and long numbers make the job larger than the body it came in. */
@@ -333,7 +339,9 @@ export class Dispatcher implements Inference {
         this.#flights.remove(flight)
         if (command.type === 'fail' && command.agentId !== null)
           settlement.attemptFailed(flight, command.agentId, command.error)
-        settlement.settle(flight, flight.relay.record, command, flight.onEvent)
+        settlement.settle(flight, flight.relay.record, command, event => {
+          if (!flight.isCancelled) flight.onEvent(event)
+        })
         this.schedule({
           type: 'release',
           jobId: request.jobId,

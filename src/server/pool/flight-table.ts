@@ -34,7 +34,7 @@ export class FlightTable {
   }
 
   add(departure: Departure): Flight {
-    const flight = { ...departure, stream: this.#newStream() }
+    const flight: Flight = { ...departure, stream: this.#newStream(), isCancelled: false }
     this.#bytes += flight.keptBytes
     this.#byJob.set(flight.request.jobId, flight)
     this.#byStream.set(flight.stream, flight)

@@ -13,7 +13,11 @@ import { promptPrefixes } from './prompt-prefixes.ts'
 import { RequestContent } from './request-content.ts'
 
 /** One request in flight, of whatever kind: the pure relay and what the driver needs beside it. */
-export type Flight = Departure & { readonly stream: number }
+export type Flight = Departure & {
+  readonly stream: number
+  /** Its client is gone. */
+  isCancelled: boolean
+}
 
 /** A request that is about to be taken. */
 export type Departure = {
