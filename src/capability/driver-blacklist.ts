@@ -23,7 +23,7 @@ const Backend = Type.Union([
   Type.Literal('metal'),
   Type.Literal('vulkan'),
 ])
-type Backend = Static<typeof Backend>
+export type Backend = Static<typeof Backend>
 
 const DriverEntry = Type.Object({
   id: Type.String(),

@@ -1,4 +1,5 @@
 import type { DriverJudgement } from '../../capability/driver-blacklist.ts'
+import { toldOf } from '../engine/driver-workarounds.ts'
 import { says, type Finding } from './finding.ts'
 
 export type DriverOfDevice = {
@@ -32,7 +33,7 @@ export function checkDriver(devices: readonly DriverOfDevice[]): readonly Findin
         return warning(`${name}: driver${driver}: ${told}`, todo || 'install another version')
       case 'helped':
         return warning(
-          `${name}: driver${driver} works with a workaround: ${told}`,
+          `${name}: driver${driver} works with a workaround: ${toldOf(judgement)}`,
           todo || 'install another version to do without it',
         )
       case 'refused':

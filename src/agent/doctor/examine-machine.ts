@@ -8,6 +8,7 @@ import { listDrmCards, type Sysfs } from '../../gpu/sysfs.ts'
 import { accessProblems, readSurroundings } from '../../gpu/wsl.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import { demoModelPath } from '../demo-model.ts'
+import { driverWorkarounds, withWorkarounds } from '../engine/driver-workarounds.ts'
 import { examineWorker } from '../engine/examine-worker.ts'
 import type { PrepareWorker, ReadyWorker } from '../engine/worker-program.ts'
 import { buildFacts } from '../executable/build-facts.ts'
@@ -126,7 +127,11 @@ async function examineEngine(
     return [says('engine').failing(ready.facts.problem, 'let this user write there, or free space')]
   const worker: ReadyWorker = ready.facts
   const modelPath = demoModelPath() ?? (await smallestHeldModel(stateDir))
-  const examination = await examineWorker(worker.program, modelPath, timers, engineMs)
+  const program =
+    inventory === null
+      ? worker.program
+      : withWorkarounds(worker.program, driverWorkarounds(inventory))
+  const examination = await examineWorker(program, modelPath, timers, engineMs)
   const now = systemClock.now()
   const serving = gpus.filter(
     gpu => inventory !== null && judgeDevice(inventory, gpu, now).eligible,

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import type { EngineSurroundings, PrepareEngine } from '../engine/prepare-engine.ts'
+import { driverWorkarounds, logWorkarounds, withWorkarounds } from '../engine/driver-workarounds.ts'
 import { createStartLlamaEngine } from '../engine/llama-engine.ts'
 import { createStartMeasuring } from '../engine/measuring.ts'
 import type { BuildFacts } from './build-facts.ts'
@@ -26,7 +27,8 @@ export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
     if ('problem' in place) return place
     const { cache, cacheDir, opened } = place
 
-    const { gpus } = await inventory
+    const machine = await inventory
+    const { gpus } = machine
     const cuda = await preparedCuda(facts, cache, cacheDir, surroundings)
     const vulkanLoader = vulkanLoaderPath() !== null
     const choice = chooseEngine({ platform, arch, gpus, cuda, vulkanLoader })
@@ -35,8 +37,11 @@ export function packedEngine(facts: BuildFacts, runtime: Blob): PrepareEngine {
     // Also when they are of no use now: a driver that does not answer today may answer tomorrow.
     const pin = runtimePin(facts)
     await cache.clean(facts.cuda === null ? [pin] : [pin, cudaPin(facts.cuda)])
+    const workarounds = driverWorkarounds(machine)
+    logWorkarounds(workarounds, log)
+    const program = packedWorker(opened, cuda.state === 'ready' ? cuda.pack : null)
     const options = {
-      ...packedWorker(opened, cuda.state === 'ready' ? cuda.pack : null),
+      ...withWorkarounds(program, workarounds),
       after: (ms: number, callback: () => void) => timers.after(ms, callback),
     }
     return {

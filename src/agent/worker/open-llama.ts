@@ -1,9 +1,10 @@
 import type { Llama } from 'node-llama-cpp'
 import type { EngineModel } from '../engine/engine.ts'
+import { gpuChoice } from './gpu-choice.ts'
 
 /** The best build of the engine that is there and works: nothing is built, fetched or printed. */
 export const libraryOptions = {
-  gpu: 'auto',
+  gpu: gpuChoice(process.env),
   build: 'never',
   skipDownload: true,
   progressLogs: false,
