@@ -102,6 +102,9 @@ export class SimClient {
     if (this.ending !== null)
       return this.#world.violated(`${this.jobId} got ${event.type} after ${this.ending.type}`)
     switch (event.type) {
+      case 'queued':
+        if (event.position < 1) this.#world.violated(`${this.jobId} waits at ${event.position}`)
+        return
       case 'segments':
         for (const segment of event.segments) this.#receive(segment.text)
         this.#readSome()

@@ -1,6 +1,7 @@
 import type { Instant } from '../clock.ts'
 import { isOffered } from '../models/external-model.ts'
 import type { ModelKind } from '../models/model-kind.ts'
+import { limits } from '../protocol/limits.ts'
 import type { ProtocolFeature } from '../protocol/version.ts'
 import type { ModelFacts, Obstacle } from './event.ts'
 import { instanceOf, isStranded, returnGraceMs, type Agent } from './agent.ts'
@@ -52,7 +53,18 @@ const lasting = (reason: string): Obstacle => ({ reason, passing: false })
 
 function isConnected({ agent, now }: Question): Obstacle | null {
   if (agent.connected) return null
-  return { reason: 'not connected', passing: now - agent.disconnectedAt < returnGraceMs }
+  const passing = now - agent.disconnectedAt < returnGraceMs
+  return { reason: 'not connected', passing, until: now + nextTryMs(now - agent.disconnectedAt) }
+}
+
+/**
+ * An agent that is away waits twice as long before each try to come back (limits.ts), so within about the time that it
+ * has been away it tries once more.
+ * @returns ms from now
+ */
+export function nextTryMs(awayMs: number): number {
+  const { reconnectDelayMinMs: min, reconnectDelayMaxMs: max, reconnectJitterRatio } = limits
+  return Math.min(Math.max(awayMs, min), max) * (1 + reconnectJitterRatio)
 }
 
 function isWanted({ agent: { adminState } }: Question): Obstacle | null {

@@ -33,6 +33,7 @@ export class Fleet {
   readonly #alarms = new Map<Agent, Instant>()
   #nextAlarm: Instant = Infinity
   #version = 0
+  #startedAt: Instant = -Infinity
   readonly #freed: Freed[] = []
 
   /** Another one after everything but leases, reliability and latency: what was found out before may be wrong. */
@@ -40,7 +41,13 @@ export class Fleet {
     return this.#version
   }
 
+  /** When the first catalogue came. */
+  get startedAt(): Instant {
+    return this.#startedAt
+  }
+
   setCatalogue(models: readonly ModelFacts[], now: Instant): void {
+    if (this.#startedAt === -Infinity) this.#startedAt = now
     this.index.setCatalogue(models)
     for (const agent of this.agents.values()) this.changed(agent, now)
   }

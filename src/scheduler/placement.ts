@@ -2,7 +2,8 @@ import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId } from '../protocol/ids.ts'
 import type { Agent, Instance } from './agent.ts'
-import { knowsAll, obstacle } from './feasibility.ts'
+import { knowsAll, nextTryMs, obstacle } from './feasibility.ts'
+import type { Obstacle } from './event.ts'
 import type { Fleet } from './fleet.ts'
 import type { Holders } from './holders.ts'
 import { betterLoader, idleLoader, loaderAmong, type Wish } from './loaders.ts'
@@ -172,15 +173,20 @@ function whyNobody(
   now: Instant,
 ): Failure {
   const reasons = new Map<string, number>()
+  let until = fleet.agents.size === 0 ? now + nextTryMs(now - fleet.startedAt) : Infinity
   for (const agent of fleet.agents.values()) {
-    const reason = banned.has(agent.id)
-      ? 'failed this request'
-      : obstacle(agent, model, now, needs)?.reason
-    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+    const found = banned.has(agent.id) ? failedThis : obstacle(agent, model, now, needs)
+    if (found === null) continue
+    reasons.set(found.reason, (reasons.get(found.reason) ?? 0) + 1)
+    until = Math.min(until, found.until ?? Infinity)
   }
   const told = [...reasons].slice(0, reasonsToldMax).map(([why, agents]) => `${agents} × ${why}`)
   const why = told.length === 0 ? 'no agent is connected' : told.join('; ')
-  return { code: 'no_capable_agent', message: `no agent can serve ${model.name} now: ${why}` }
+  const message = `no agent can serve ${model.name} now: ${why}`
+  const retryAfter = until === Infinity ? {} : { retryAfterMs: until - now }
+  return { code: 'no_capable_agent', message, ...retryAfter }
 }
+
+const failedThis: Obstacle = { reason: 'failed this request', passing: false }
 
 const reasonsToldMax = 5

@@ -85,6 +85,46 @@ describe('a refused request', () => {
   })
 })
 
+describe('a model that nobody can serve now', () => {
+  const retryAfter = (pool: Pool) => refusalOf(pool.request('asked'))?.retryAfterMs
+
+  test('is asked for again when an agent that could not load it may be asked', () => {
+    const pool = new Pool()
+    pool.up('a')
+    pool.request('1')
+    const error = { code: 'model_load_failed', message: 'no' } as const
+    const failed = { ...ready('1'), status: { state: 'failed', error } as const }
+    pool.handle({ type: 'instance', agentId: agentId('a'), ...failed })
+    pool.now += 12_000
+    const waitMs = retryAfter(pool) ?? NaN
+    expect(waitMs).toBe(18_000)
+    pool.now += waitMs
+    expect(leasesOf(pool.request('again'))).toEqual(['again@a'])
+  })
+
+  test('is asked for again when an agent that is away will have tried to come back', () => {
+    const pool = new Pool()
+    pool.up('a')
+    pool.handle({ type: 'agent_down', agentId: agentId('a') })
+    pool.now += 20_000
+    expect(retryAfter(pool)).toBe(26_000)
+    pool.tick(200_000)
+    expect(retryAfter(pool)).toBe(78_000)
+  })
+
+  test('is asked for again soon after a start of the server, when agents are on their way', () => {
+    const pool = new Pool()
+    pool.now += 2_000
+    expect(retryAfter(pool)).toBe(2_600)
+  })
+
+  test('and will not be for all that is known, has no time', () => {
+    const pool = new Pool()
+    pool.up('a', { adminState: 'pending' })
+    expect(retryAfter(pool)).toBeUndefined()
+  })
+})
+
 describe('who waits', () => {
   test('hears when it will start, and so it is when nobody else comes', () => {
     const schedule = new Schedule(2, 10_000)

@@ -20,6 +20,22 @@ test('every refusal that waiting may help says how long', () => {
   }
 })
 
+describe('when a failure says when to come back', () => {
+  const headersOf = (retryAfterMs: number) => {
+    const { headers } = errorResponse({ code: 'queue_full', message: '', retryAfterMs })
+    return [headers.get('retry-after'), headers.get('retry-after-ms')]
+  }
+
+  test('both headers do, whole seconds rounded up', () => {
+    expect(headersOf(12_345.6)).toEqual(['13', '12346'])
+  })
+
+  test('nobody comes back at once, or is sent away for more than five minutes', () => {
+    expect(headersOf(0)).toEqual(['1', '1000'])
+    expect(headersOf(10 ** 9)).toEqual(['300', '300000'])
+  })
+})
+
 describe('clients compare these words:', () => {
   test.each([
     ['unauthorized', 401, 'invalid_api_key'],

@@ -16,7 +16,7 @@ export type ErrorBody = {
 type Door = {
   /** `error.code`: OpenAI's word where OpenAI has one, because clients compare it; else our own. */
   readonly clientCode: string
-  /** How soon the same request may succeed; null: not by waiting. */
+  /** How soon the same request may succeed where nobody has computed it; null: not by waiting. */
   readonly retryAfterSeconds: number | null
   /**
    * Said to API clients instead of the failure's message, where that message can be written on a contributor's
@@ -36,7 +36,8 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
   conflict: { clientCode: 'conflict', retryAfterSeconds: null },
   payload_too_large: { clientCode: 'payload_too_large', retryAfterSeconds: null },
   request_quarantined: { clientCode: 'request_quarantined', retryAfterSeconds: null },
-  no_capable_agent: { clientCode: 'no_capable_agent', retryAfterSeconds: 10 },
+  /** By then an agent that is away has tried to come back (`reconnectDelayMaxMs`). */
+  no_capable_agent: { clientCode: 'no_capable_agent', retryAfterSeconds: 60 },
   queue_full: { clientCode: 'queue_full', retryAfterSeconds: 2 },
   agent_lost: { clientCode: 'agent_lost', retryAfterSeconds: null },
   agent_refused: {
@@ -73,7 +74,8 @@ const doors: Readonly<Record<ErrorCode, Door>> = {
   },
   model_load_failed: {
     clientCode: 'model_load_failed',
-    retryAfterSeconds: 10,
+    // An agent is not asked again before that (the scheduler's `failedLoadDelayMinMs`).
+    retryAfterSeconds: 30,
     clientMessage: 'The model could not be loaded.',
   },
   model_file_invalid: {
@@ -116,13 +118,25 @@ export function errorBody(failure: ApiFailure): ErrorBody {
 
 export const errorStatus = (code: ErrorCode): number => errorMeanings[code].httpStatus
 
-/** Headers that belong to an answer with this code. */
-export function errorHeaders(code: ErrorCode): Record<string, string> {
-  const headers: Record<string, string> = {}
+/** Headers that belong to an answer with this failure. */
+export function errorHeaders({ code, retryAfterMs }: ApiFailure): Record<string, string> {
   const { retryAfterSeconds } = doors[code]
-  if (retryAfterSeconds !== null) headers['retry-after'] = String(retryAfterSeconds)
-  if (code === 'unauthorized') headers['www-authenticate'] = 'Bearer'
-  return headers
+  return {
+    ...(code === 'unauthorized' && { 'www-authenticate': 'Bearer' }),
+    ...(retryAfterMs !== undefined
+      ? computedRetryAfter(retryAfterMs)
+      : retryAfterSeconds !== null && { 'retry-after': String(retryAfterSeconds) }),
+  }
+}
+
+/** Nobody comes back sooner, or is sent away for longer. */
+const retryAfterMinMs = 1_000
+const retryAfterMaxMs = 300_000
+
+/** Seconds for everybody, rounded up; milliseconds for OpenAI's clients, which look at them first. */
+function computedRetryAfter(computedMs: number): Record<string, string> {
+  const ms = Math.min(Math.max(Math.ceil(computedMs), retryAfterMinMs), retryAfterMaxMs)
+  return { 'retry-after': String(Math.ceil(ms / 1_000)), 'retry-after-ms': String(ms) }
 }
 
 /** The one door from a failure to HTTP. */
@@ -132,5 +146,5 @@ export const errorResponse = (
 ): Response =>
   Response.json(errorBody(failure), {
     status: errorStatus(failure.code),
-    headers: { ...errorHeaders(failure.code), ...extraHeaders },
+    headers: { ...errorHeaders(failure), ...extraHeaders },
   })

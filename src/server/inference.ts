@@ -33,8 +33,18 @@ export type TokenUsage = {
   readonly cachedTokens?: number
 }
 
+/** Every slot is busy, and the request waits; told again when its place has changed. */
+export type Queued = {
+  readonly type: 'queued'
+  /** From 1, among those that wait for the same model. */
+  readonly position: number
+  /** Until it starts, ms; null while nothing was measured. */
+  readonly estimateMs: number | null
+}
+
 /** What happens to a request. Exactly one `finished` or `failed` ends it, after its usage is committed. */
 export type InferenceEvent =
+  | Queued
   | {
       readonly type: 'segments'
       /** None: a token whose text is held back, with its log probability. */

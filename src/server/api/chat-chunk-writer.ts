@@ -3,13 +3,19 @@ import type { Segment } from '../../protocol/token-frame.ts'
 import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { errorBody, type ApiFailure } from '../http-error.ts'
 import { logprobBody } from './answer-logprobs.ts'
-import type { TokenUsage } from '../inference.ts'
+import type { Queued, TokenUsage } from '../inference.ts'
 import { parseToolCallDelta } from './tool-call-delta.ts'
 
 /** Ends a stream that went well; OpenAI's clients wait for it. */
 export const doneLine = 'data: [DONE]\n\n'
 /** A comment: clients skip it, proxies see life. */
 export const keepAliveLine = ': keep-alive\n\n'
+
+/** A comment too: the place of a request that waits, from 1, and about when it starts, once that can be said. */
+export function queuedLine({ position, estimateMs }: Queued): string {
+  const estimate = estimateMs === null ? '' : ` estimate=${Math.ceil(estimateMs / 1_000)}s`
+  return `: queued position=${position}${estimate}\n\n`
+}
 
 /**
  * Writes the events of one streamed answer as OpenAI does. What is the same in every chunk is built once, so that a

@@ -131,6 +131,41 @@ describe('the events of a stream', () => {
   })
 })
 
+describe('a request that waits', () => {
+  test('gets its headers at once, and its place in comments, before and amid the answer', async () => {
+    const { open, job } = setUp()
+    const opening = open()
+    job().emit({ type: 'queued', position: 3, estimateMs: null })
+    const response = await opening
+    expect(response.headers.get('content-type')).toContain('text/event-stream')
+    job().emit({ type: 'queued', position: 2, estimateMs: 11_200 })
+    job().say('a')
+    job().emit({ type: 'queued', position: 1, estimateMs: 900 })
+    job().say('b')
+    job().finish()
+    const body = await response.text()
+    const comments = body.split('\n\n').filter(part => part.startsWith(':'))
+    expect(comments).toEqual([
+      ': queued position=3',
+      ': queued position=2 estimate=12s',
+      ': queued position=1 estimate=1s',
+    ])
+    expect(deltas(body).map(delta => delta.content)).toEqual(['', 'a', 'b', undefined])
+  })
+
+  test('and is then refused hears it as an event, in OpenAI’s words', async () => {
+    const { open, job } = setUp()
+    const opening = open()
+    job().emit({ type: 'queued', position: 1, estimateMs: null })
+    job().fail({ code: 'timeout', message: 'too long' })
+    const response = await opening
+    expect(response.status).toBe(200)
+    expect(events(await response.text()).map(data => JSON.parse(data).error.code)).toEqual([
+      'timeout',
+    ])
+  })
+})
+
 describe('a failure', () => {
   test('before the first event is an HTTP error', async () => {
     const { open, job } = setUp()

@@ -1,7 +1,7 @@
 import type { Clock, Instant } from '../../clock.ts'
 import { errorResponse, withoutInnerDetails, type ApiFailure } from '../http-error.ts'
 import type { Inference } from '../inference.ts'
-import { ChatChunkWriter, doneLine, keepAliveLine } from './chat-chunk-writer.ts'
+import { ChatChunkWriter, doneLine, keepAliveLine, queuedLine } from './chat-chunk-writer.ts'
 import type { ChoiceRequests } from './choice-requests.ts'
 import { ChoiceText } from './choice-text.ts'
 import { ChoicesRun } from './choices-run.ts'
@@ -18,7 +18,7 @@ type Deps = {
 }
 
 /**
- * Answers a request with server-sent events.
+ * Answers a request with server-sent events. One that waits gets its headers at once, and a comment with its place.
  *
  * Events from the pool are turned into text at once and leave at once (text-stream.ts): there is neither an object nor a
  * promise per token, and a client that does not read is given up.
@@ -67,6 +67,10 @@ class ChatStream {
     this.#lastWriteAt = deps.clock.now()
     this.#stopTimer = deps.startTimer(keepAliveIntervalMs, this.#keepAlive)
     this.#run = new ChoicesRun(signal, {
+      // Where the first answer waits, the others wait behind it.
+      queued: (choice, event) => {
+        if (choice === 0) this.#write(queuedLine(event))
+      },
       segments: (choice, event) => {
         const text = this.#choices[choice]?.segments(event) ?? ''
         if (typeof text !== 'string') this.#giveUp(text)

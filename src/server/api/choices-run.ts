@@ -1,10 +1,12 @@
 import type { FinishReason } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
-import type { Inference, InferenceEvent, TokenUsage } from '../inference.ts'
+import type { Inference, InferenceEvent, Queued, TokenUsage } from '../inference.ts'
 import type { ChoiceRequests } from './choice-requests.ts'
 import { CompletionRun } from './completion-run.ts'
 
 export type ChoicesListener = {
+  /** The answer waits; absent: nobody is told. */
+  readonly queued?: (choice: number, event: Queued) => void
   readonly segments: (choice: number, event: Extract<InferenceEvent, { type: 'segments' }>) => void
   /** @param total of all answers, with the last one that finishes; null before */
   readonly finished: (choice: number, reason: FinishReason, total: TokenUsage | null) => void
@@ -51,6 +53,9 @@ export class ChoicesRun {
   #handle(choice: number, event: InferenceEvent, choices: number): void {
     if (this.#over) return
     switch (event.type) {
+      case 'queued':
+        this.#listener.queued?.(choice, event)
+        return
       case 'segments':
         this.#listener.segments(choice, event)
         return

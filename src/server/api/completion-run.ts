@@ -31,7 +31,7 @@ export class CompletionRun {
     this.#signal.addEventListener('abort', this.#hungUp, { once: true })
     const handle = inference.submit(request, event => {
       if (this.#over) return
-      if (event.type !== 'segments') this.#end()
+      if (event.type === 'finished' || event.type === 'failed') this.#end()
       this.#onEvent(event)
     })
     this.#handle = handle

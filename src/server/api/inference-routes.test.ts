@@ -125,7 +125,7 @@ describe('POST /v1/chat/completions', () => {
   test.each([
     ['model_not_found', 404, 'model_not_found', null],
     ['prompt_too_long', 400, 'context_length_exceeded', null],
-    ['no_capable_agent', 503, 'no_capable_agent', '10'],
+    ['no_capable_agent', 503, 'no_capable_agent', '60'],
     ['queue_full', 429, 'queue_full', '2'],
   ] as const)(
     'the pool’s %s becomes HTTP %d, streamed or not',

@@ -62,6 +62,19 @@ test('a stream arrives token by token: each before the next is made', async () =
   expect(usage).toBe(12)
 })
 
+test('a stream that waits is open at once, and its places do not disturb it', async () => {
+  const opening = client.chat.completions.create({ ...chat, stream: true })
+  const job = await api.inference.next()
+  job.emit({ type: 'queued', position: 2, estimateMs: 1_500 })
+  const chunks = await opening
+  job.emit({ type: 'queued', position: 1, estimateMs: null })
+  job.say('Hello')
+  job.finish()
+  let text = ''
+  for await (const chunk of chunks) text += chunk.choices[0]?.delta.content ?? ''
+  expect(text).toBe('Hello')
+})
+
 test('the client’s stream helper accepts content and tool calls', async () => {
   const tools = [{ type: 'function' as const, function: { name: 'f', parameters: {} } }]
   const runner = client.chat.completions.stream({ ...chat, tools })

@@ -13,7 +13,7 @@ export const requireScope = (keys: KeyService) =>
       async resolve({ request, set, status }) {
         const caller = await keys.authenticate(request.headers)
         if (isFailure(caller)) {
-          Object.assign(set.headers, errorHeaders(caller.code))
+          Object.assign(set.headers, errorHeaders(caller))
           return status(401, errorBody(caller))
         }
         if (!caller.scopes.includes(needed)) {

@@ -33,7 +33,7 @@ test('while a GPU is above its limit requests wait, and its thermal events outli
   }
   agent.beat(96)
   const { events } = ask()
-  expect(events).toEqual([])
+  expect(events).toMatchObject([{ type: 'queued', position: 1 }])
   expect(agent.types).not.toContain('assign')
   agent.beat(80)
   expect(agent.sent).toContainEqual(expect.objectContaining({ type: 'load', withoutGpu: true }))

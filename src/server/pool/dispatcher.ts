@@ -7,7 +7,6 @@ import type { SchedulerCommand } from '../../scheduler/command.ts'
 import type { SchedulerEvent } from '../../scheduler/event.ts'
 import { Scheduler } from '../../scheduler/scheduler.ts'
 import { tokenCost } from '../../scheduler/token-cost.ts'
-import { limits } from '../../protocol/limits.ts'
 import { closeCodes, type PoolMessage } from '../control/agent-session.ts'
 import type {
   EmbedEvent,
@@ -19,6 +18,7 @@ import type {
 import type { RelayCommand, SeekStandby } from '../relay/relay-command.ts'
 import type { RelayEvent } from '../relay/relay-event.ts'
 import type { AgentRecord } from '../store/store.ts'
+import { admissionRefusal, shuttingDown, tooLarge } from './admission.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { AgentLink } from './agent-link.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -96,7 +96,9 @@ export class Dispatcher implements Inference {
     const { needs } = departure
     const { jobId, model } = departure.request
     const refusal =
-      this.#refusal(departure) ?? modelRefusal ?? this.#deps.settlement.quarantine(departure)
+      (this.#closing ? shuttingDown : admissionRefusal(departure, this.#flights)) ??
+      modelRefusal ??
+      this.#deps.settlement.quarantine(departure)
     if (refusal !== null) {
       const usage = { promptTokens: 0, completionTokens: 0 }
       departure.onEvent({ type: 'failed', error: refusal, usage })
@@ -115,13 +117,6 @@ export class Dispatcher implements Inference {
   #cancel(flight: Flight): void {
     flight.isCancelled = true
     this.#relay(flight, { type: 'client_gone' })
-  }
-
-  /** Why a request is not even looked at. Escapes and long numbers make the job larger than the body it came in. */
-  #refusal(departure: Departure): Failure | null {
-    if (this.#closing) return shuttingDown
-    if (departure.wireBytes > jobBytesMax) return tooLarge
-    return this.#flights.hasRoomFor(departure) ? null : overloaded
   }
 
   agentAdmitted(record: AgentRecord, hello: Hello, link: AgentLink): void {
@@ -281,8 +276,11 @@ export class Dispatcher implements Inference {
       case 'disconnect':
         agents.close(command.agentId, closeCodes.tryAgainLater, 'heartbeats are missing')
         return
-      case 'queued':
+      case 'queued': {
+        const { position, estimateMs } = command
+        this.#flights.ofJob(command.jobId)?.onEvent({ type: 'queued', position, estimateMs })
         return
+      }
     }
   }
 
@@ -379,20 +377,3 @@ export class Dispatcher implements Inference {
 
 /** Heartbeats, pings and the waiting line have deadlines of seconds; streams have shorter ones. */
 const fleetTickIntervalMs = 1_000
-/** One job on the wire; a continuation's token ids need room beside it. */
-const jobBytesMax = limits.controlMessageBytesMax / 2
-
-const shuttingDown: Failure = {
-  code: 'server_shutting_down',
-  message: 'the server is restarting',
-}
-
-const overloaded: Failure = {
-  code: 'queue_full',
-  message: 'the requests that wait or run hold too much memory already; try again shortly',
-}
-
-const tooLarge: Failure = {
-  code: 'payload_too_large',
-  message: 'the request is too large to be sent to an agent',
-}
