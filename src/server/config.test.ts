@@ -26,6 +26,7 @@ test('an empty environment gives the defaults, frozen', () => {
     adminKey: null,
     logLevel: 'info',
     tlsProxy: false,
+    hedge: false,
     webhookUrl: null,
     webhookSecret: null,
   })

@@ -25,6 +25,8 @@ export type Config = {
   readonly logLevel: LogLevel
   /** The operator says that a proxy in front of the API terminates TLS. */
   readonly tlsProxy: boolean
+  /** A second agent races one whose first token is late. */
+  readonly hedge: boolean
   /** Where events are posted that the operator should hear of; null: nowhere. */
   readonly webhookUrl: string | null
   /** Signs what is posted; null: nothing is signed. */
@@ -78,6 +80,11 @@ const settings: readonly Setting[] = [
     what: 'true: a proxy in front of the API does TLS, so it may bind beyond loopback',
   },
   {
+    name: 'GPUPOOL_HEDGE',
+    shownDefault: 'false',
+    what: 'true: when a first token is late by the agent’s own history, a second agent races it',
+  },
+  {
     name: 'GPUPOOL_ADMIN_WEBHOOK',
     shownDefault: 'none',
     what: 'https address (http on this machine) that events for the operator are posted to',
@@ -125,6 +132,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     adminKey: read.adminKey('GPUPOOL_ADMIN_KEY'),
     logLevel: read.logLevel('GPUPOOL_LOG_LEVEL'),
     tlsProxy: read.flag('GPUPOOL_TLS_PROXY'),
+    hedge: read.flag('GPUPOOL_HEDGE'),
     webhookUrl: read.webhookUrl('GPUPOOL_ADMIN_WEBHOOK'),
     webhookSecret: read.webhookSecret('GPUPOOL_ADMIN_WEBHOOK_SECRET'),
   }

@@ -73,6 +73,7 @@ async function startOver(
   const where = { origin: '', caFingerprint: tls.caFingerprint }
   const webhook = openWebhook(config, { clock, log })
   const pool = await assemblePool({
+    hedge: config.hedge,
     clock,
     log,
     store,

@@ -36,5 +36,6 @@ export const oncePlace = (env: Environment, folder: string): Place =>
     GPUPOOL_PUBLIC_URL: undefined,
     GPUPOOL_ADMIN_KEY: undefined,
     GPUPOOL_TLS_PROXY: undefined,
+    GPUPOOL_HEDGE: undefined,
     DATABASE_URL: undefined,
   })

@@ -17,6 +17,7 @@ export const openPool = (
   store: Store,
   now: () => number,
   send: (event: AdminEvent) => void = () => {},
+  hedge = false,
 ): Promise<Pool> => {
   const clock = { now }
   return assemblePool({
@@ -24,6 +25,7 @@ export const openPool = (
     log: createLog({ level: 'silent', pretty: false, clock }),
     store,
     send,
+    hedge,
     createJoinLink: () => Promise.reject(new Error('not used')),
   })
 }

@@ -8,6 +8,7 @@ import type { AgentRecord, Store } from '../store/store.ts'
 import { assembleRecords } from './assemble-records.ts'
 import { Catalogue } from './catalogue.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { Hedging } from './hedging.ts'
 import { createPoolAdmin } from './pool-admin-service.ts'
 import { systemRandom, type PoolRandom } from './pool-random.ts'
 import { Settlement } from './settlement.ts'
@@ -19,6 +20,8 @@ export type PoolDeps = {
   readonly log: Log
   readonly store: Store
   readonly createJoinLink: PoolAdmin['createJoinLink']
+  /** Whether a second agent races one whose first token is late; absent: no. */
+  readonly hedge?: boolean
   /** Absent: nobody can foretell it. */
   readonly random?: PoolRandom
   /** Tells the operator's webhook; absent: there is none. */
@@ -33,6 +36,7 @@ export async function assemblePool({
   log,
   store,
   createJoinLink,
+  hedge = false,
   random = systemRandom,
   send = () => {},
   createMetrics = counts => new Metrics(counts),
@@ -54,6 +58,7 @@ export async function assemblePool({
     catalogue,
     settlement,
     random,
+    hedging: hedge ? new Hedging() : null,
   })
   const poolAdmin = createPoolAdmin({
     ...records,

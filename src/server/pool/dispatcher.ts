@@ -26,6 +26,7 @@ import { FlightTable, type Leg } from './flight-table.ts'
 import { chatDeparture, embedDeparture, type Departure, type Flight } from './flight.ts'
 import { opinionAfter } from './former-agent.ts'
 import type { HealthWatch } from './health-watch.ts'
+import type { Hedging } from './hedging.ts'
 import { tellOfMachine } from './machine-news.ts'
 import { chatRefusal, embedRefusal } from './model-refusal.ts'
 import type { PoolRandom } from './pool-random.ts'
@@ -41,6 +42,8 @@ export type DispatcherDeps = {
   readonly health: HealthWatch
   readonly reliability: ReliabilityWatch
   readonly random: PoolRandom
+  /** Null: a first token may be as late as it wants. */
+  readonly hedging: Hedging | null
 }
 
 /**
@@ -104,6 +107,7 @@ export class Dispatcher implements Inference {
       departure.onEvent({ type: 'failed', error: refusal, usage })
       return { cancel: () => {} }
     }
+    this.#deps.hedging?.requested()
     const flight = this.#flights.add(departure)
     const spareInstanceId = this.#deps.random.instanceId()
     const { costTokens, prefixes } = departure
@@ -240,12 +244,14 @@ export class Dispatcher implements Inference {
         const flight = this.#flights.ofJob(command.jobId)
         if (flight === undefined) return
         const { agentId, instanceId, ready, contextTokens } = command
+        const { wireBytes, request } = flight
+        const hedgeAfterMs = this.#deps.hedging?.afterMs(agentId, request.model, wireBytes)
         const refusal = this.#closing ? shuttingDown : this.#deps.settlement.quarantine(flight)
         this.#relay(
           flight,
           refusal !== null
             ? { type: 'refused', error: refusal }
-            : { type: 'leased', agentId, instanceId, ready, contextTokens },
+            : { type: 'leased', agentId, instanceId, ready, contextTokens, hedgeAfterMs },
         )
         return
       }
@@ -289,7 +295,7 @@ export class Dispatcher implements Inference {
   }
 
   #performRelay(flight: Flight, command: RelayCommand): void {
-    const { agents, settlement } = this.#deps
+    const { agents, settlement, hedging } = this.#deps
     const { stream, request } = flight
     switch (command.type) {
       case 'deliver':
@@ -319,6 +325,9 @@ export class Dispatcher implements Inference {
           spareInstanceId: this.#deps.random.instanceId(),
           formerAgent: opinionAfter(command.error),
         })
+        return
+      case 'began':
+        hedging?.began(command.agentId, request.model, flight.wireBytes, command.afterMs)
         return
       case 'seek_standby':
         this.#seekStandby(flight, command)
@@ -367,7 +376,8 @@ export class Dispatcher implements Inference {
   }
 
   #seekStandby(flight: Flight, wanted: SeekStandby): void {
-    const { agentId } = wanted
+    const { agentId, reason } = wanted
+    if (reason === 'slow_start' && this.#deps.hedging?.take() !== true) return
     const excused = this.#stalls.excuses(wanted, this.scheduler.agent(agentId)?.standing.liveness)
     // Whatever the reason is, it gets nothing new before it has shown that it lives.
     this.#deps.agents.probe(agentId)

@@ -17,6 +17,8 @@ export class Attempt implements Place {
   readonly instanceId: InstanceId
   readonly contextTokens: number
   readonly assignedAt: Instant
+  /** Somebody wants to know how long its first token takes. */
+  isTimed = false
   /** What it said of its prompt; null: it has not begun. */
   prompt: Started | null = null
   /** Text-only frames. */

@@ -8,15 +8,15 @@ export class Lateness {
   readonly pace = new TokenPace()
   #firstTokenDueAt: Instant | null = null
   #askAt: Instant = -Infinity
-  /** The last token before the silence in which it was asked for; null: before the first one. */
-  #askedAfter: Instant | null | undefined
+  /** The last token before the silence in which it was asked for; null: never yet. */
+  #askedAfter: Instant | null = null
 
   /** Another attempt. @param firstTokenDueAt null: it may take its time */
   restart(firstTokenDueAt: Instant | null): void {
     this.pace.restart()
     this.#firstTokenDueAt = firstTokenDueAt
     this.#askAt = -Infinity
-    this.#askedAfter = undefined
+    this.#askedAfter = null
   }
 
   /** When it is late, or may be asked for again, unless a token comes before. */
@@ -30,9 +30,14 @@ export class Lateness {
   /** It is late: what to ask for. */
   ask(now: Instant): Pick<SeekStandby, 'reason' | 'again'> {
     const { lastAt } = this.pace
+    if (lastAt === null) {
+      // Hedging is a bet that is made once.
+      this.#firstTokenDueAt = null
+      return { reason: 'slow_start', again: false }
+    }
     const again = this.#askedAfter === lastAt
     this.#askedAfter = lastAt
     this.#askAt = now + limits.stallAskIntervalMs
-    return { reason: lastAt === null ? 'slow_start' : 'stalled', again }
+    return { reason: 'stalled', again }
   }
 }

@@ -21,6 +21,8 @@ export type RelayCommand =
       readonly logprob?: DrawnLogprob
     }
   | SeekStandby
+  /** How long an agent took for the first token of the answer, or has taken by now without one. */
+  | { readonly type: 'began'; readonly agentId: AgentId; readonly afterMs: number }
   /** One of two racing attempts is over, the other one goes on; null: it did nothing wrong. */
   | { readonly type: 'drop'; readonly agentId: AgentId; readonly error: Failure | null }
   /** Ask the scheduler for an agent again; the error is what the former one did. */

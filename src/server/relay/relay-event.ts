@@ -14,8 +14,8 @@ export type RelayEvent =
       readonly agentId: AgentId
       readonly instanceId: InstanceId
       readonly ready: boolean
-      /** A second agent may race this one when nothing has come after so long; null or absent: none does. */
-      readonly hedgeAfterMs?: number | null
+      /** A second agent may race this one when nothing has come after so long; null: none does, but who asks wants to learn. */
+      readonly hedgeAfterMs?: number | null | undefined
     }
   /** A second agent that has the model in memory, as asked for by `seek_standby`. */
   | {

@@ -203,6 +203,7 @@ describe('a first token that is late', () => {
     story.say(leased('a', 200), started(0))
     expect(story.after(199, tick)).toEqual([])
     expect(story.after(1, tick)).toMatchObject([{ type: 'seek_standby', reason: 'slow_start' }])
+    expect(story.after(limits.stallAskIntervalMs, tick)).toEqual([])
     story.say(standby('b'))
     return story
   }
@@ -210,6 +211,8 @@ describe('a first token that is late', () => {
   test('brings a second agent in; the first token wins, costs the loser nothing and is counted once', () => {
     const story = hedged()
     expect(story.say(started(1, 'd'), token(1, 0))).toMatchObject([
+      // What is known of the loser: it took at least so long.
+      { type: 'began', agentId: 'a', afterMs: 200 + limits.stallAskIntervalMs },
       { type: 'cancel', agentId: 'a', attempt: 0 },
       { type: 'drop', agentId: 'a', error: null },
       { type: 'deliver' },
@@ -222,6 +225,7 @@ describe('a first token that is late', () => {
   test('of the first agent wins as well, with the first one’s prompt', () => {
     const story = hedged()
     expect(story.say(started(1, 'd'), token(0, 0))).toMatchObject([
+      { type: 'began', agentId: 'a' },
       { type: 'cancel', agentId: 'b', attempt: 1 },
       { type: 'drop', agentId: 'b', error: null },
       { type: 'deliver' },
@@ -230,6 +234,17 @@ describe('a first token that is late', () => {
     expect(story.say(leased('b'))).toMatchObject([
       { continuation: { tokenIds: [100], promptSha256: 'c'.repeat(64) } },
     ])
+  })
+
+  test('is told only where somebody wants to know, of an agent that had the model in memory, and once', () => {
+    const begins = (event: RelayEvent) => {
+      const story = new Story()
+      story.say(event, started(0))
+      return story.after(30, token(0, 0), token(0, 1)).filter(({ type }) => type === 'began')
+    }
+    expect(begins(leased('a'))).toEqual([{ type: 'began', agentId: 'a' as AgentId, afterMs: 30 }])
+    expect(begins({ ...leased('a'), ready: false } as RelayEvent)).toEqual([])
+    expect(begins({ ...leased('a'), hedgeAfterMs: undefined } as RelayEvent)).toEqual([])
   })
 
   test('does not matter when nobody has said how late is late', () => {

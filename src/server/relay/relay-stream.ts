@@ -143,7 +143,8 @@ export class RelayStream {
     if (this.#main !== null) return nothing
     const budgetMs = event.ready ? limits.firstByteBudgetMs : limits.loadTimeoutMs
     const attempt = new Attempt(this.#attempts++, event, now, budgetMs)
-    this.#goOnWith(attempt, event.ready ? (event.hedgeAfterMs ?? null) : null)
+    attempt.isTimed = event.ready && event.hedgeAfterMs !== undefined && this.#answer.tokens === 0
+    this.#goOnWith(attempt, attempt.isTimed ? (event.hedgeAfterMs ?? null) : null)
     this.#plan()
     return [this.#assign(attempt)]
   }
@@ -206,7 +207,8 @@ export class RelayStream {
     const taken = this.#answer.take(frame)
     if (taken === 'repeated') return nothing
     if (taken !== 'accepted') return this.#breach(frame.attempt, taken.problem)
-    const raced = this.#standby === null ? nothing : this.#won(attempt)
+    const before = this.#main?.isTimed === true ? this.#timed(this.#main, now) : nothing
+    const raced = this.#standby === null ? before : [...before, ...this.#won(attempt)]
     this.#firstTokenAt ??= now
     this.#lateness.pace.arrived(now)
     attempt.giveUpAt = now + limits.firstByteBudgetMs
@@ -218,6 +220,11 @@ export class RelayStream {
       return [...raced, { type: 'deliver', segments, logprob }]
     if (raced.length === 0) return segments.length === 0 ? nothing : [{ type: 'deliver', segments }]
     return [...raced, { type: 'deliver', segments }]
+  }
+
+  #timed(main: Attempt, now: Instant): readonly RelayCommand[] {
+    main.isTimed = false
+    return [{ type: 'began', agentId: main.agentId, afterMs: now - main.assignedAt }]
   }
 
   /** One of two racing attempts was first; the other one is told to stop. */
