@@ -200,7 +200,7 @@ const guarded = (inference: Inference, world: World): Inference => ({
     let over: string | null = null
     const { cancel } = inference.submit(request, event => {
       if (over !== null) return world.violated(`${request.jobId} got ${event.type} after ${over}`)
-      if (event.type !== 'segments') over = event.type
+      if (event.type === 'finished' || event.type === 'failed') over = event.type
       onEvent(event)
     })
     return {
