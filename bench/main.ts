@@ -10,11 +10,22 @@ import { createRandom } from './harness/random.ts'
 import { formatReport, notJudged, toJson, type Report, type Run } from './harness/report.ts'
 import { parseSettings, settingsHelp, type Settings } from './harness/settings.ts'
 import { memory } from './memory.ts'
+import { policies } from './policies.ts'
 import { relay } from './relay.ts'
+import { scheduler } from './scheduler.ts'
 import { takeover } from './takeover.ts'
 import { threads } from './threads.ts'
 
-const benchmarks: readonly Benchmark[] = [relay, takeover, agents, memory, threads, engine]
+const benchmarks: readonly Benchmark[] = [
+  relay,
+  takeover,
+  agents,
+  memory,
+  threads,
+  engine,
+  scheduler,
+  policies,
+]
 
 const exitCodes = { usage: 2, notJudged: 3, cannotRun: 4, interrupted: 130 } as const
 let interrupted = false

@@ -113,3 +113,22 @@ test.skipIf(!onLinux)('bench engine measures the built-in worker', async () => {
   expect(streams?.['2']?.gpupool.tokens).toBe(2 * 4)
   expect(prompt?.gpupool.promptTokens).toBeGreaterThan(100)
 })
+
+test.skipIf(!onLinux)('bench scheduler takes decisions, and others from the line', async () => {
+  const { text, errors, code } = await bench(['scheduler', '--rounds', '1', '--agents', '300'])
+  expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+  const [scheduler] = (JSON.parse(text) as { benchmarks: { samples: object[] }[] }).benchmarks
+  expect(scheduler?.samples).toEqual([
+    expect.objectContaining({ decisionNs: expect.any(Number), plainNs: expect.any(Number) }),
+    expect.objectContaining({ handOverNs: expect.any(Number) }),
+  ])
+})
+
+test.skipIf(!onLinux)('bench policies gives the same figures for the same seed', async () => {
+  const once = () => bench(['policies', '--rounds', '1', '--seed', '3'])
+  const [one, other] = await Promise.all([once(), once()])
+  const samplesOf = ({ text }: { text: string }) =>
+    (JSON.parse(text) as { benchmarks: { samples: object[] }[] }).benchmarks[0]?.samples
+  expect(samplesOf(one)).toEqual(samplesOf(other))
+  expect(samplesOf(one)).toHaveLength(4)
+})

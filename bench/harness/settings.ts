@@ -35,7 +35,8 @@ const numbers = {
 } as const
 
 export const settingsHelp = `options
-  --rounds N     rounds (relay 7, takeover 10, agents 3, threads 3, engine 2)
+  --rounds N     rounds (relay 7, takeover 10, agents 3, threads 3, engine 2,
+                 scheduler 5, policies 3)
   --seed N       order of the rounds; printed, so that a run can be repeated
   --json         raw figures of every round on standard output
   --force        judge the figures even if the machine is busy

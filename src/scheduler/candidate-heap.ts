@@ -11,6 +11,10 @@ export class CandidateHeap {
     return this.#items.length
   }
 
+  has({ at }: Candidate): boolean {
+    return at !== notInHeap
+  }
+
   add(candidate: Candidate): void {
     this.#items.push(candidate)
     this.#rise(candidate, this.#items.length - 1)

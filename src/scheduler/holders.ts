@@ -5,6 +5,7 @@ import { instanceOf, type Agent } from './agent.ts'
 import { CandidateHeap } from './candidate-heap.ts'
 import type { ModelFacts } from './event.ts'
 import { obstacle } from './feasibility.ts'
+import { largerModelMb } from './model-needs.ts'
 import {
   candidateOf,
   fitRanksMax,
@@ -13,10 +14,13 @@ import {
   weighAnew,
   type Candidate,
 } from './ranking.ts'
+import { Trials } from './trials.ts'
 
 /** Who holds one catalogue entry and may be given work, kept up to date by every event, so that a decision looks at few. */
 export class Holders {
   readonly model: ModelFacts
+  /** GPU memory from which a machine could hold a larger model of the catalogue. */
+  readonly largerMb: number
   /** Those with a free slot, best first. */
   readonly free = new CandidateHeap()
   /** Those with and without. */
@@ -32,10 +36,12 @@ export class Holders {
     readonly version: number
     readonly at: Instant
   } | null = null
+  readonly trials = new Trials()
   readonly #byFit = Array.from({ length: fitRanksMax }, () => 0)
 
-  constructor(model: ModelFacts) {
+  constructor(model: ModelFacts, largerMb = Infinity) {
     this.model = model
+    this.largerMb = largerMb
   }
 
   /** How the best of all holders has the model, the busy ones and those that still load included; Infinity: nobody has it. */
@@ -53,18 +59,26 @@ export class Holders {
   add(candidate: Candidate): void {
     this.all.set(candidate.agent.id, candidate)
     this.#count(candidate, 1)
+    this.trials.judge(candidate)
     if (hasRoom(candidate)) this.free.add(candidate)
   }
 
   remove(candidate: Candidate): void {
     this.all.delete(candidate.agent.id)
     this.#count(candidate, -1)
+    this.trials.forget(candidate)
     if (candidate.at !== notInHeap) this.free.remove(candidate)
+  }
+
+  /** A lease was given. */
+  given(agentId: AgentId): void {
+    this.trials.given(this.all.get(agentId))
   }
 
   /** Its agent's reliability or latency has changed. */
   rated(candidate: Candidate): void {
     rankAnew(candidate)
+    this.trials.judge(candidate)
     if (candidate.at !== notInHeap) this.free.moved(candidate)
   }
 
@@ -101,7 +115,8 @@ export class HolderIndex {
     this.#byName.clear()
     this.#bySha256.clear()
     this.#places.clear()
-    for (const model of models) this.#byName.set(model.name, new Holders(model))
+    for (const model of models)
+      this.#byName.set(model.name, new Holders(model, largerModelMb(model, models)))
     for (const holders of this.#byName.values()) {
       const { sha256 } = holders.model
       this.#bySha256.set(sha256, [...(this.#bySha256.get(sha256) ?? []), holders])
@@ -120,10 +135,10 @@ export class HolderIndex {
     for (const { modelSha256 } of agent.instances.values()) files.add(modelSha256)
     for (const file of files)
       for (const holders of this.#bySha256.get(file) ?? []) {
-        const { model } = holders
+        const { model, largerMb } = holders
         const instance = instanceOf(agent, model)
         if (instance === undefined || obstacle(agent, model, now) !== null) continue
-        const candidate = candidateOf(agent, model, instance)
+        const candidate = candidateOf(agent, model, instance, largerMb)
         places.push({ candidate, holders })
         holders.add(candidate)
       }

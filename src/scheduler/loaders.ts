@@ -70,7 +70,7 @@ function rememberedLoader(
 /** @returns the best of them that could load the model */
 export function loaderAmong(
   agents: Iterable<Agent>,
-  { model }: Holders,
+  { model, largerMb }: Holders,
   { needs, avoided, banned }: Wish,
   now: Instant,
   fitLimit = Infinity,
@@ -79,7 +79,7 @@ export function loaderAmong(
   for (const agent of agents) {
     if (banned.has(agent.id) || instanceOf(agent, model) !== undefined) continue
     if (obstacle(agent, model, now, needs) !== null) continue
-    const candidate = candidateOf(agent, model, undefined)
+    const candidate = candidateOf(agent, model, undefined, largerMb)
     if (candidate.fitRank >= fitLimit) continue
     if (best === undefined || isBefore(candidate, best, avoided)) best = candidate
   }

@@ -1,5 +1,6 @@
 import { memoryNeed, type MemoryNeed } from '../models/memory-need.ts'
 import { servingRequest } from '../models/serving-need.ts'
+import { limits } from '../protocol/limits.ts'
 import type { ModelFacts } from './event.ts'
 
 const bytesPerMb = 1024 ** 2
@@ -40,6 +41,12 @@ export class ModelNeeds {
     return need
   }
 
+  /** On a GPU alone; by the size of the file where nothing else is known. */
+  get wholeMb(): number {
+    const need = this.withLayers(this.layers)
+    return need === null || typeof need === 'string' ? this.fileMb : need.gpuMb
+  }
+
   get fileMb(): number {
     return this.#facts.sizeBytes / bytesPerMb
   }
@@ -50,6 +57,22 @@ export class ModelNeeds {
     const need = memoryNeed({ ...servingRequest(shape, this.#facts), gpuLayers })
     return typeof need === 'string' ? need : inMb(need)
   }
+}
+
+/** A model twice as large is another class of machines. */
+const largerFactor = 2
+
+/**
+ * @returns MB of GPU memory that the smallest model of the catalogue takes which is larger than this one, whole and with its
+ * headroom; Infinity: there is none
+ */
+export function largerModelMb(model: ModelFacts, catalogue: readonly ModelFacts[]): number {
+  const own = ModelNeeds.of(model).wholeMb
+  const larger = catalogue
+    .filter(({ external }) => external === undefined)
+    .map(other => ModelNeeds.of(other).wholeMb)
+    .filter(mb => mb >= largerFactor * own)
+  return Math.min(...larger) + limits.memoryHeadroomMb
 }
 
 /** By the catalogue's own object: a catalogue that is read anew starts over, and nothing has to be thrown away. */

@@ -18,13 +18,16 @@ import type { SchedulerCommand } from './command.ts'
 import type { AgentHealth, InstanceReport, ModelFacts } from './event.ts'
 import { newsKeptMax } from './fleet-news.ts'
 import type { Wish } from './loaders.ts'
+import { largerModelMb } from './model-needs.ts'
 import { fallbacksMax } from './placement.ts'
+import { trialEvery } from './trials.ts'
 
 const first: ModelFacts = { ...tiny, shape: shapeOf(4, 2_000) }
 const models: readonly ModelFacts[] = [
   first,
   { ...tiny, name: 'tiny-long', shape: shapeOf(4, 2_000), contextTokens: 2_048 },
   { ...tiny, name: 'middling', sha256: 'c'.repeat(64), shape: shapeOf(8, 1_500) },
+  { ...tiny, name: 'large', sha256: 'd'.repeat(64), shape: shapeOf(12, 3_000) },
 ]
 const machines = [
   inventoryOf([]),
@@ -53,6 +56,7 @@ class RandomPool {
   /** The same machine for all, and one model: then load, reliability and latency decide. */
   readonly #alike: boolean
   #jobs = 0
+  #trials = 0
 
   constructor(seed: number, agents: number, alike = false) {
     this.#random = createRandom(seed)
@@ -71,6 +75,7 @@ class RandomPool {
     else if (kind < 17) this.#instance(name)
     else this.#news(name)
     this.#checkWaiting()
+    expect(this.#trials).toBeLessThanOrEqual(this.#jobs / trialEvery)
   }
 
   #below(limit: number): number {
@@ -90,7 +95,13 @@ class RandomPool {
   }
 
   #plain({ model, wish }: Job) {
-    return plainPlacement(this.#pool.scheduler.agents(), model, wish, this.#pool.now)
+    return plainPlacement(
+      this.#pool.scheduler.agents(),
+      model,
+      wish,
+      this.#pool.now,
+      largerModelMb(model, models),
+    )
   }
 
   #request(): void {
@@ -142,9 +153,13 @@ class RandomPool {
     commands: readonly SchedulerCommand[],
   ): void {
     const own = commands.find(command => 'jobId' in command && command.jobId === name)
-    const loads = commands.filter(command => command.type === 'load')
+    const spares = [spare(name), spare(`${name}-again`)]
+    const loads = commands.filter(
+      command => command.type === 'load' && spares.includes(command.instanceId),
+    ) as readonly Extract<SchedulerCommand, { type: 'load' }>[]
     const [agent, ...others] = expected.agents
-    if (expected.type === 'lease') {
+    if (own?.type === 'lease' && this.#isTrial(own.agentId, expected.agents)) this.#trials++
+    else if (expected.type === 'lease') {
       const fallbacks = others.slice(0, fallbacksMax)
       expect(own).toMatchObject({ type: 'lease', agentId: agent, fallbacks })
       expect(loads[0]?.agentId ?? null).toBe((expected.better ?? null) as AgentId | null)
@@ -154,6 +169,12 @@ class RandomPool {
     } else expect(own?.type).toBe(expected.type === 'wait' ? 'queued' : 'refuse')
     if (own?.type === 'queued') this.#waiting.set(name, job)
     this.#take(commands, new Map([[name, job]]))
+  }
+
+  /** Another one of those who could, unproven and with nothing else to do. */
+  #isTrial(agent: AgentId, able: readonly string[]): boolean {
+    const { reliability = 1, leaseCount } = this.#pool.scheduler.agent(agent) ?? {}
+    return able.indexOf(agent) > 0 && reliability < 0.5 && leaseCount === 1
   }
 
   /** Nobody who may go anywhere waits whom a look at everybody would place or refuse. */

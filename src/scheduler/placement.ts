@@ -43,7 +43,10 @@ export function choosePlacement(
   if (best !== undefined) {
     const kept = wish.prefixes.length === 0 ? undefined : fleet.prefixes.longest(wish.prefixes)
     const keeper = kept === undefined ? undefined : keeperOf(holders, wish, best, kept)
-    const chosen = fallbackOf(holders, wish, best) ?? keeper ?? best
+    const chosen =
+      fallbackOf(holders, wish, best) ??
+      (keeper === undefined ? trialOf(holders, wish, best) : undefined) ??
+      soonest(inOrder, wish, keeper, kept)
     const better = isBestFit(chosen) ? null : betterLoader(fleet, holders, now)
     return leaseOf(chosen, inOrder, better, (chosen === keeper && kept?.tokens) || 0)
   }
@@ -82,24 +85,56 @@ function leaseOf(
 }
 
 /**
- * Who has the start of the prompt goes before the best one if it fits as well, has a free slot, and is expected to be done
- * no later, with what it need not compute counted. So a short common start weighs little, and a long one does not outweigh
- * any load.
+ * The order is that of a typical job. Of the first ones that fit as well as the best, and whoever has the start of the prompt,
+ * the one that is expected to be done with this job first: so a short common start weighs little, and a long one does not
+ * outweigh any load.
  */
+function soonest(
+  inOrder: readonly Candidate[],
+  { prefixes }: Wish,
+  keeper: Candidate | undefined,
+  kept: KeptPrefix | undefined,
+): Candidate {
+  const [best] = inOrder
+  if (best === undefined) throw new Error('there is nobody to choose from')
+  const promptTokens = prefixes.at(-1)?.tokens
+  if (promptTokens === undefined) return best
+  let soonest = best
+  let ms = expectedMs(best, promptTokens)
+  for (const candidate of inOrder) {
+    if (candidate.rank > best.rank) break
+    const candidateMs = expectedMs(candidate, promptTokens)
+    if (candidateMs < ms) [soonest, ms] = [candidate, candidateMs]
+  }
+  if (keeper === undefined || kept === undefined) return soonest
+  return expectedMs(keeper, promptTokens - kept.tokens) <= ms ? keeper : soonest
+}
+
+/** Who has the start of the prompt, if it has a free slot and fits as well as the best. */
 function keeperOf(
   holders: Holders,
-  { prefixes, needs, avoided, banned }: Wish,
+  { needs, avoided, banned }: Wish,
   best: Candidate,
-  kept: KeptPrefix,
+  { instance }: KeptPrefix,
 ): Candidate | undefined {
-  const { agentId } = kept.instance
-  const candidate = holders.freeOn(agentId)
-  if (candidate?.instance !== kept.instance || candidate.rank > best.rank) return undefined
-  if (avoided.has(agentId) || banned.has(agentId) || !knowsAll(candidate.agent, needs))
-    return undefined
-  const promptTokens = prefixes.at(-1)?.tokens ?? 0
-  const remaining = promptTokens - kept.tokens
-  return expectedMs(candidate, remaining) <= expectedMs(best, promptTokens) ? candidate : undefined
+  const candidate = holders.freeOn(instance.agentId)
+  if (candidate?.instance !== instance || candidate.rank > best.rank) return undefined
+  const { agent } = candidate
+  const may = !avoided.has(agent.id) && !banned.has(agent.id) && knowsAll(agent, needs)
+  return may ? candidate : undefined
+}
+
+/** No trial for a job that was interrupted, or where a better fit is free. */
+function trialOf(
+  { trials, free }: Holders,
+  { needs, avoided, banned }: Wish,
+  best: Candidate,
+): Candidate | undefined {
+  if (avoided.size > 0 || banned.size > 0) return undefined
+  return trials.next(
+    candidate =>
+      free.has(candidate) && candidate.rank <= best.rank && knowsAll(candidate.agent, needs),
+  )
 }
 
 /** A job that moves goes to the first of its fallbacks that is still nearly as good as the best. */

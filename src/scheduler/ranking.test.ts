@@ -46,10 +46,10 @@ describe('the order of those that can:', () => {
     expect(leasesOf(alike.request('1'))).toEqual(['1@l4'])
   })
 
-  test('who fails half of the time gives way to who is busy, who hardly fails more often does not', () => {
+  test('who has not earned anything gives way to who is a little busy, who hardly fails more often does not', () => {
     const pool = new Pool()
     pool.up('a', { ...holds('a'), inventory: l4, reliability: 0.9 })
-    pool.up('b', { ...holds('b'), inventory: l4, reliability: 0.5 })
+    pool.up('b', { ...holds('b'), inventory: l4, reliability: 0.3 })
     expect(['1', '2'].flatMap(job => leasesOf(pool.request(job)))).toEqual(['1@a', '2@a'])
     const alike = new Pool()
     alike.up('a', { ...holds('a'), inventory: l4, reliability: 0.75 })
@@ -76,6 +76,66 @@ describe('the order of those that can:', () => {
       pool.up(name, { instances: [ready(`i-${name}`), ready(`o-${name}`, other)], inventory: l4 })
     expect(leasesOf(pool.request('1', 'other'))).toEqual(['1@a'])
     expect(leasesOf(pool.request('2'))).toEqual(['2@b'])
+  })
+
+  test('a large machine is kept for large models while small ones can serve, but does not stand idle for them', () => {
+    const large = { ...tiny, name: 'large', sha256: 'c'.repeat(64), shape: shapeOf(8, 2_000) }
+    const small = { ...tiny, shape: shapeOf(4, 1_000) }
+    const size = (vramTotalMb: number) => inventoryOf([gpu({ vramTotalMb })])
+    const pool = new Pool([small, large])
+    pool.up('a-large', { ...holds('large', 4), inventory: size(24_000) })
+    pool.up('b-small', { ...holds('small', 4), inventory: size(12_000) })
+    const placed = ['1', '2', '3'].flatMap(job => leasesOf(pool.request(job)))
+    expect(placed).toEqual(['1@b-small', '2@a-large', '3@b-small'])
+    const alike = new Pool([small])
+    alike.up('a-large', { ...holds('large', 4), inventory: size(24_000) })
+    alike.up('b-small', { ...holds('small', 4), inventory: size(12_000) })
+    expect(leasesOf(alike.request('1'))).toEqual(['1@a-large'])
+  })
+
+  test('a small model is loaded on the small machine, however fast the large one is', () => {
+    const large = { ...tiny, name: 'large', sha256: 'c'.repeat(64), shape: shapeOf(8, 2_000) }
+    const pool = new Pool([{ ...tiny, shape: shapeOf(4, 1_000) }, large])
+    const fast = inventoryOf([gpu({ name: 'NVIDIA GeForce RTX 4090', vramTotalMb: 24_564 })])
+    pool.up('large', { inventory: fast })
+    pool.up('small', { inventory: inventoryOf([gpu({ vramTotalMb: 12_000 })]) })
+    expect(leasesOf(pool.request('1'))).toEqual(['1@small'])
+    expect(leasesOf(pool.request('2', 'large'))).toEqual(['2@large'])
+  })
+
+  test('a machine without a GPU is overflow: it gets work when nobody else has a slot, and loads when nobody else could', () => {
+    const pool = new Pool([middling])
+    pool.up('cpu', { ...holds('cpu', 4), inventory: processor, reliability: 0.99 })
+    pool.up('whole', { ...holds('whole', 3), inventory: l4, reliability: 0.1 })
+    const placed = ['1', '2', '3', '4'].flatMap(job => leasesOf(pool.request(job)))
+    expect(placed).toEqual(['1@whole', '2@whole', '3@whole', '4@cpu'])
+    const empty = new Pool([middling])
+    empty.up('cpu', { inventory: processor, reliability: 0.99 })
+    empty.up('whole', { inventory: l4, reliability: 0.1 })
+    expect(leasesOf(empty.request('1'))).toEqual(['1@whole'])
+  })
+
+  test('of the first ones, a long prompt goes to the one that reads fastest', () => {
+    const reads = (tokensPerS: number, answersPerS: number) =>
+      inventoryOf([
+        gpu({
+          measured: {
+            decode: { tokensPerS: answersPerS, workPerToken: 4.9e9 },
+            prefill: { tokensPerS, workPerToken: 16e9 },
+            memoryUsableMb: null,
+            engine: 'test',
+            atMs: 0,
+            reason: null,
+          },
+        }),
+      ])
+    const pool = new Pool([middling])
+    pool.up('reader', { ...holds('reader'), inventory: reads(4_000, 30) })
+    pool.up('writer', { ...holds('writer'), inventory: reads(800, 120) })
+    const prompt = (tokens: number) => ({ prefixes: [{ hash: tokens, tokens }] })
+    expect(leasesOf(pool.request('1', 'tiny', [], prompt(200)))).toEqual(['1@writer'])
+    pool.release('1')
+    expect(leasesOf(pool.request('2', 'tiny', [], prompt(8_000)))).toEqual(['2@reader'])
   })
 
   test('heat makes a machine give way to its equals, not to a lesser one', () => {

@@ -1,7 +1,14 @@
 import type { Agent, Instance } from './agent.ts'
 import type { Fit } from './capacity.ts'
 import type { ModelFacts } from './event.ts'
-import { aloneMs, crowdDoublings, paceOf, typicalJob, type Pace } from './expected-time.ts'
+import {
+  aloneMs,
+  crowdDoublings,
+  crowding,
+  paceOf,
+  typicalJob,
+  type Pace,
+} from './expected-time.ts'
 
 /**
  * An agent that could run a model's jobs, with the instance they would run on (undefined: it would have to load first).
@@ -14,6 +21,8 @@ export type Candidate = {
   /** How it holds, or would hold, the model; see `fitRanks`. */
   readonly fitRank: number
   readonly pace: Pace
+  /** The machine could hold a larger model of the catalogue. */
+  readonly isKept: boolean
   /** Readiness, fit and heat: whoever has less goes before, whatever comes behind. */
   rank: number
   /** Doublings of the time of a typical job, failures included and others not. */
@@ -28,12 +37,14 @@ export type Candidate = {
 /** The place of a candidate that is in no heap. */
 export const notInHeap = -1
 
+/** @param largerMb GPU memory from which a machine could hold a larger model; see `largerModelMb` */
 export function candidateOf(
   agent: Agent,
   model: ModelFacts,
   instance: Instance | undefined,
+  largerMb: number,
 ): Candidate {
-  const capability = capabilityOf(agent, model, instance)
+  const capability = capabilityOf(agent, model, instance, largerMb)
   const unranked = { rank: 0, slowness: 0, cost: 0, latencyMs: 0, at: notInHeap }
   const candidate = { agent, model, instance, ...capability, ...unranked }
   rankAnew(candidate)
@@ -42,26 +53,32 @@ export function candidateOf(
 
 /** After a change of reliability or latency. */
 export function rankAnew(candidate: Candidate): void {
-  const { agent, instance, fitRank, pace } = candidate
-  candidate.rank = (readiness(instance) * fitRanksMax + fitRank) * 2 + Number(agent.health.slowed)
-  candidate.slowness = Math.log2(
-    aloneMs(pace, typicalJob.promptTokens, typicalJob.answerTokens) / trustIn(agent),
-  )
+  const { agent, instance, fitRank, isKept } = candidate
+  const fit = (readiness(instance) * fitRanksMax + fitRank) * 2 + Number(agent.health.slowed)
+  candidate.rank = fit * 2 + Number(isKept && instance === undefined)
+  candidate.slowness = Math.log2(unloadedMs(candidate, typicalJob.promptTokens))
   candidate.latencyMs = agent.latencyMs ?? unknownLatencyMs
   weighAnew(candidate)
 }
 
 /** After a lease of its agent was given or has ended. */
 export function weighAnew(candidate: Candidate): void {
-  const { agent, pace } = candidate
-  const crowd = crowdDoublings(pace, agent.leaseCount)
+  const crowd = crowdDoublings(candidate.agent.leaseCount)
   candidate.cost = Math.floor((candidate.slowness + crowd) * stepsPerDoubling)
 }
 
 /** @returns how long the agent is expected to take for a job, ms, what goes wrong and the jobs that it has included */
-export const expectedMs = ({ agent, pace }: Candidate, promptTokens: number): number =>
-  (aloneMs(pace, promptTokens, typicalJob.answerTokens) * (1 + pace.crowding * agent.leaseCount)) /
-  trustIn(agent)
+export const expectedMs = (candidate: Candidate, promptTokens: number): number =>
+  unloadedMs(candidate, promptTokens) * crowding(candidate.agent.leaseCount)
+
+const unloadedMs = ({ agent, pace, isKept }: Candidate, promptTokens: number): number =>
+  (aloneMs(pace, promptTokens) * (isKept ? keptFactor : 1)) / trustIn(agent)
+
+/**
+ * A machine that could hold a larger model of the catalogue counts as half as fast for a smaller one. `bench policies`: that
+ * costs nothing, and from a quarter on the small model's answers wait for what the large one's do not gain.
+ */
+const keptFactor = 2
 
 /** A job that is tried until it succeeds takes 1 / p times as long. */
 const trustIn = ({ reliability }: Agent): number => Math.max(reliability, trustMin)
@@ -75,13 +92,19 @@ function capabilityOf(
   agent: Agent,
   model: ModelFacts,
   instance: Instance | undefined,
-): Pick<Candidate, 'fitRank' | 'pace'> {
+  largerMb: number,
+): Pick<Candidate, 'fitRank' | 'isKept' | 'pace'> {
+  const isKept = false
   // What an owner's engine runs on is not known; no machine is better for it than another.
-  if (model.external !== undefined) return { fitRank: fitRanks.gpu, pace: paceOf(null, true) }
+  if (model.external !== undefined) return { fitRank: fitRanks.gpu, pace: paceOf(null), isKept }
   if (instance?.withoutGpu ?? agent.capacity.mustNotUseGpu)
-    return { fitRank: fitRanks.cpu, pace: paceOf(null, true) }
+    return { fitRank: fitRanks.cpu, pace: paceOf(null), isKept }
   const { kind, device } = agent.capacity.fit(model)
-  return { fitRank: fitRanks[kind], pace: paceOf(device?.speed ?? null, kind === 'gpu') }
+  return {
+    fitRank: fitRanks[kind],
+    pace: paceOf(device?.speed ?? null),
+    isKept: kind === 'gpu' && (device?.memoryMb ?? 0) >= largerMb,
+  }
 }
 
 /** The processor is overflow (specification 1.1). What is held though the figures said no lies there at worst. */

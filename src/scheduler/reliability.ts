@@ -16,7 +16,7 @@ import { limits } from '../protocol/limits.ts'
  */
 export const reliabilityAtStart = 0.3
 
-/** The start counts as much as so many requests: the first twenty-five completed ones lead to 0.8, the best step of ranking.ts. */
+/** The start counts as much as so many requests: the first twenty-five completed ones lead to 0.8. */
 const startWeight = 10
 /** At the 5 % of failures that make a machine unhealthy (1.2) it stands at 0.74, a step below one that never fails (0.94). */
 const failureWeight = 5

@@ -206,6 +206,7 @@ export class Scheduler {
     job.fallbacks = fallbacks
     job.continuedTokens = placement.type === 'lease' ? placement.continuedTokens : 0
     job.lease(this.#fleet, agent, instance)
+    this.#holdersOf(job)?.given(agent.id)
     job.begun = true
     this.#room.began(job.model.name, jobId, this.#now)
     this.#out.push({

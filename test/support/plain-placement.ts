@@ -29,6 +29,7 @@ export function plainPlacement(
   model: ModelFacts,
   wish: Wish,
   now: Instant,
+  largerMb = Infinity,
 ): PlainPlacement {
   const all = [...agents] as Agent[]
   const byRank = (a: Candidate, b: Candidate) =>
@@ -36,7 +37,7 @@ export function plainPlacement(
     compareCandidates(a, b)
   const able = all
     .filter(agent => !wish.banned.has(agent.id) && obstacle(agent, model, now, wish.needs) === null)
-    .map(agent => candidateOf(agent, model, instanceOf(agent, model)))
+    .map(agent => candidateOf(agent, model, instanceOf(agent, model), largerMb))
     .sort(byRank)
   const holders = able.filter(({ instance }) => instance !== undefined)
   const free = holders.filter(
@@ -52,7 +53,7 @@ export function plainPlacement(
     return {
       type: 'lease',
       agents: [chosen, ...order.filter(each => each !== chosen)].map(({ agent }) => agent.id),
-      better: isBestFit(chosen) ? null : betterThanAll(all, model, now),
+      better: isBestFit(chosen) ? null : betterThanAll(all, model, now, largerMb),
     }
   }
   const loaders = able.filter(
@@ -69,10 +70,15 @@ export function plainPlacement(
   return { type, agents: [], better: null }
 }
 
-function betterThanAll(all: readonly Agent[], model: ModelFacts, now: Instant): string | null {
+function betterThanAll(
+  all: readonly Agent[],
+  model: ModelFacts,
+  now: Instant,
+  largerMb: number,
+): string | null {
   const able = all
     .filter(agent => obstacle(agent, model, now) === null)
-    .map(agent => candidateOf(agent, model, instanceOf(agent, model)))
+    .map(agent => candidateOf(agent, model, instanceOf(agent, model), largerMb))
     .sort(compareCandidates)
   const held = able.filter(({ instance }) => instance !== undefined)
   const bestFit = Math.min(...held.map(({ fitRank }) => fitRank))
