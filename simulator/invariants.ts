@@ -74,6 +74,9 @@ export class Invariants {
     }
     if (leases !== agent.leaseCount)
       this.#violated(`${agent.id} has ${leases} leases and counts ${agent.leaseCount}`)
+    const running = this.#simulation.server?.assignments.runningOn(agent.id) ?? 0
+    if (leases > running)
+      this.#violated(`${agent.id} has ${leases} leases and ${running} attempts under way`)
   }
 
   /** After everything has ended: nothing is held for anybody. */

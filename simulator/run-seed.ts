@@ -3,6 +3,7 @@ import { Faults } from './faults.ts'
 import { forbidden } from './forbidden.ts'
 import { askOperator, heal } from './heal.ts'
 import { Invariants } from './invariants.ts'
+import { Orphans } from './orphans.ts'
 import { Simulation, type Counts } from './simulation.ts'
 import { worldBegins } from './world.ts'
 
@@ -37,6 +38,7 @@ export function runSeed({ seed, agents, hours, tell }: SeedOptions): Outcome {
   const { world, story, counts } = simulation
   const invariants = new Invariants(simulation)
   world.afterEvent = () => invariants.check()
+  new Orphans(simulation)
   const violation = forbidden(() => {
     try {
       live(simulation, invariants, hours * 3_600_000)

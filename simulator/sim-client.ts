@@ -29,6 +29,9 @@ export type ClientManner = {
   readonly readsPerS: number | null
 }
 
+/** Clients of several tenants, of whom none may take all. */
+const keys = ['key-a', 'key-a', 'key-a', 'key-b', 'key-c'] as const
+
 /** Text that may wait for a client that does not read, as TextStream has it, in the small. */
 const unreadUnitsMax = 200
 
@@ -70,7 +73,13 @@ export class SimClient {
     this.model = model
     this.jobId = world.random.uuid() as JobId
     this.expected = expectedAnswer(chat)
-    this.request = { jobId: this.jobId, keyId: 'key', model, chat, receivedAt: world.now() }
+    this.request = {
+      jobId: this.jobId,
+      keyId: world.random.pick(keys),
+      model,
+      chat,
+      receivedAt: world.now(),
+    }
   }
 
   get receivedUnits(): number {

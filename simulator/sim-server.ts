@@ -8,6 +8,7 @@ import { assemblePool, type Pool } from '../src/server/pool/assemble-pool.ts'
 import { housekeepingIntervalMs, keepHouse } from '../src/server/pool/housekeeping.ts'
 import type { AgentRecord, Store } from '../src/server/store/store.ts'
 import { streamTickIntervalMs, tickIntervalMs } from '../src/server/timers.ts'
+import { Assignments } from './assignments.ts'
 import type { Disk } from './disk.ts'
 import type { Story } from './story.ts'
 import type { ServerEnd, Wire } from './wire.ts'
@@ -40,6 +41,7 @@ export class SimServer {
   #isListening = true
   /** Jobs whose end it has settled. */
   readonly settled = new Set<string>()
+  readonly assignments = new Assignments()
 
   constructor(deps: SimServerDeps) {
     this.#deps = deps
@@ -108,6 +110,7 @@ export class SimServer {
     queueMicrotask(() =>
       connections.opened(connection, {
         sendText: text => {
+          this.assignments.sent(connection, text)
           this.#deps.onSend(this, connection, text)
           wire.sendDown(text)
         },
@@ -116,10 +119,14 @@ export class SimServer {
       }),
     )
     return {
-      received: data => connections.received(connection, data),
+      received: data => {
+        this.assignments.received(connection, data)
+        connections.received(connection, data)
+      },
       ponged: () => connections.ponged(connection),
       closed: (code, _reason) => {
         this.#wires.delete(wire)
+        this.assignments.closed(connection)
         connections.closed(connection, code)
       },
     }

@@ -1,6 +1,7 @@
 import type { ChatJob } from '../src/protocol/chat-job.ts'
 import type { ModelRecord } from '../src/server/store/store.ts'
 import { AgentHost } from './agent-host.ts'
+import { isAssignment } from './assignments.ts'
 import { Disk } from './disk.ts'
 import { promptFor } from './pretend-model.ts'
 import { drawAgent, drawModels } from './setup.ts'
@@ -85,9 +86,9 @@ export class Simulation {
       story,
       disk,
       onSend: (sender, { agentId }, text) => {
-        if (agentId === null || !text.startsWith('{"type":"assign')) return
-        if (sender.pool?.agents.isRevoked(agentId) === true)
-          world.violated(`work for ${agentId}, which is revoked`)
+        if (agentId === null || !isAssignment(text)) return
+        const adminState = sender.pool?.dispatcher.scheduler.agent(agentId)?.adminState
+        if (adminState !== 'active') world.violated(`work for ${agentId}, which is ${adminState}`)
       },
     })
     this.#server = server
