@@ -19,6 +19,7 @@ function answer({ model, max_tokens: tokens, top_p: intervalS }: Body): Response
     createdS: Math.floor(Date.now() / 1_000),
     choice: 0,
     includeUsage: false,
+    tier: null,
   })
   const token = writer.segment({ kind: 'answer', text: tokenText }) ?? ''
   const first = encoder.encode(writer.role(undefined) + token)

@@ -3,6 +3,7 @@ import type { ChatJob, FinishReason } from '../protocol/chat-job.ts'
 import type { EmbedJob } from '../protocol/embed-job.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { JobId } from '../protocol/ids.ts'
+import type { Priority } from '../scheduler/priority.ts'
 import type { Segment } from '../protocol/token-frame.ts'
 import type { DrawnLogprob } from '../protocol/token-logprobs.ts'
 
@@ -10,6 +11,8 @@ import type { DrawnLogprob } from '../protocol/token-logprobs.ts'
 export type InferenceRequest = {
   readonly jobId: JobId
   readonly keyId: string
+  /** Its class among those that wait; absent: normal. */
+  readonly priority?: Priority
   /** Name in the catalogue. */
   readonly model: string
   readonly chat: ChatJob

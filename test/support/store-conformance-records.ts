@@ -19,7 +19,7 @@ import {
 
 export function keyPromises(store: () => Store): void {
   test('come back as they were made, oldest first', async () => {
-    const newer = key({ id: 'a', createdAt: start + 1, scopes: ['admin'] })
+    const newer = key({ id: 'a', createdAt: start + 1, scopes: ['admin', 'infer:priority'] })
     const older = key({ id: 'b', scopes: [] })
     await store().createKey(newer)
     await store().createKey(older)

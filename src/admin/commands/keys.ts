@@ -20,11 +20,15 @@ export const keyCommands: readonly Command[] = [
       scopes: {
         type: 'string',
         value: 'A,B',
-        what: 'infer, models:read, admin (infer,models:read)',
+        what: 'infer, infer:priority, models:read, admin (infer,models:read)',
       },
     },
     summary: 'make an API key and print it, this once',
-    examples: ['keys create --name "chat page"', 'keys create --name deploy --scopes admin'],
+    examples: [
+      'keys create --name "chat page"',
+      'keys create --name "on call" --scopes infer,infer:priority',
+      'keys create --name deploy --scopes admin',
+    ],
     async run(invocation) {
       const name = textOption(invocation, 'name')
       if (name === null) return wrongUsage('--name is missing: say what the key is for')

@@ -12,6 +12,7 @@ import {
 import { usageBody } from './chat-chunk-writer.ts'
 import type { ChoiceRequests } from './choice-requests.ts'
 import { ChoicesRun } from './choices-run.ts'
+import type { ServedTier } from './service-tier.ts'
 import { parseToolCallDelta } from './tool-call-delta.ts'
 
 /** Text of an answer that is held until it is whole. Contexts are far smaller; a broken agent must not fill memory. */
@@ -21,7 +22,7 @@ const answerUnitsMax = 16 * 1024 * 1024
 export function answerChat(
   deps: { readonly inference: Inference },
   requests: ChoiceRequests,
-  signal: AbortSignal,
+  { tier, signal }: { readonly tier: ServedTier | null; readonly signal: AbortSignal },
 ): Promise<Response> {
   const { promise, resolve } = Promise.withResolvers<Response>()
   const requestId = { 'x-request-id': requests[0].jobId }
@@ -37,7 +38,8 @@ export function answerChat(
     finished: (choice, reason, total) => {
       answers[choice]?.finish(reason)
       if (total === null) return
-      resolve(Response.json(completionBody(requests, answers, total), { headers: requestId }))
+      const body = completionBody(requests, answers, total, tier)
+      resolve(Response.json(body, { headers: requestId }))
     },
     failed: error => fail(withoutInnerDetails(error)),
     gone: () => fail({ code: 'cancelled', message: 'The client closed the request.' }),
@@ -115,6 +117,7 @@ function completionBody(
   [request]: ChoiceRequests,
   answers: readonly CollectedAnswer[],
   usage: TokenUsage,
+  tier: ServedTier | null,
 ) {
   const tellsLogprobs = request.chat.topLogprobs !== undefined
   return {
@@ -124,6 +127,7 @@ function completionBody(
     model: request.model,
     choices: answers.map((answer, index) => choiceBody(answer, index, tellsLogprobs)),
     usage: usageBody(usage),
+    ...(tier !== null && { service_tier: tier }),
   }
 }
 

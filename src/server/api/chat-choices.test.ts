@@ -41,8 +41,8 @@ function setUp(choices = 3) {
     client,
     requests,
     job,
-    answer: () => answerChat(deps, requests, signal),
-    stream: () => streamChat(deps, requests, { includeUsage: true, signal }),
+    answer: () => answerChat(deps, requests, { tier: null, signal }),
+    stream: () => streamChat(deps, requests, { includeUsage: true, tier: null, signal }),
   }
 }
 

@@ -4,6 +4,7 @@ import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { errorBody, type ApiFailure } from '../http-error.ts'
 import { logprobBody } from './answer-logprobs.ts'
 import type { Queued, TokenUsage } from '../inference.ts'
+import type { ServedTier } from './service-tier.ts'
 import { parseToolCallDelta } from './tool-call-delta.ts'
 
 /** Ends a stream that went well; OpenAI's clients wait for it. */
@@ -34,13 +35,15 @@ export class ChatChunkWriter {
     createdS: number
     choice: number
     includeUsage: boolean
+    tier: ServedTier | null
   }) {
-    const { jobId, model, createdS, choice, includeUsage } = answer
+    const { jobId, model, createdS, choice, includeUsage, tier } = answer
     const opening = JSON.stringify({
       id: `chatcmpl-${jobId}`,
       object: 'chat.completion.chunk',
       created: createdS,
       model,
+      ...(tier !== null && { service_tier: tier }),
     }).slice(0, -1)
     this.#head = `data: ${opening}`
     this.#beforeDelta = `${this.#head},"choices":[{"index":${choice},"delta":`

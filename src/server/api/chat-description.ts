@@ -103,6 +103,13 @@ const Request = t.Object({
         'without it the arguments are any object.',
     }),
   ),
+  service_tier: t.Optional(
+    t.String({
+      description:
+        '`flex`: behind all others when there is a line. `priority`: before all others, for keys with the scope ' +
+        '`infer:priority`; other keys are served as by `default`. `auto` is `default`. The answer tells which it was.',
+    }),
+  ),
   parallel_tool_calls: t.Optional(
     t.Boolean({ default: true, description: 'false: the answer ends with the first call' }),
   ),
@@ -142,6 +149,9 @@ const Answer = t.Object({
       ),
       finish_reason: t.String({ description: 'stop, length or tool_calls' }),
     }),
+  ),
+  service_tier: t.Optional(
+    t.String({ description: 'How it was served, when the request asked: default, flex, priority' }),
   ),
   usage: t.Object({
     prompt_tokens: integer(),

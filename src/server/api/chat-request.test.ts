@@ -32,6 +32,7 @@ describe('a request', () => {
       model: 'llama',
       stream: false,
       includeUsage: false,
+      tier: null,
       choices: 1,
       chat: {
         messages: [{ role: 'user', content: 'hi' }],

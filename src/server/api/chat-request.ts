@@ -8,6 +8,7 @@ import { parseMessages } from './chat-messages.ts'
 import { parseLogprobs, parseSampling } from './chat-sampling.ts'
 import { parseTools } from './chat-tools.ts'
 import { choicesMax } from './choice-requests.ts'
+import { parseServiceTier, type AskedTier } from './service-tier.ts'
 import { FieldReader, isObject, type JsonObject } from './field-reader.ts'
 
 /** A body's limit: with room to spare below the control message that carries the job to an agent. */
@@ -17,6 +18,8 @@ export type ChatRequest = {
   readonly model: string
   readonly stream: boolean
   readonly includeUsage: boolean
+  /** How it is to be served; null: it does not say. */
+  readonly tier: AskedTier | null
   /** Answers that are wanted. */
   readonly choices: number
   readonly chat: ChatJob
@@ -56,8 +59,9 @@ export function parseChatRequest(
   const includeUsage =
     read.boolean(streamOptions?.['include_usage'], 'stream_options.include_usage') ?? false
   const choices = read.integer(body['n'], 'n', 1, choicesMax) ?? 1
+  const tier = parseServiceTier(body['service_tier'], read)
   refuseUnsupported(body, read)
-  return read.problem ?? { model, stream, includeUsage, choices, chat }
+  return read.problem ?? { model, stream, includeUsage, tier, choices, chat }
 }
 
 function parseModel(value: unknown, read: FieldReader): string {

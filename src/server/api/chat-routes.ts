@@ -13,6 +13,7 @@ import { streamChat } from './chat-stream.ts'
 import { choiceRequests } from './choice-requests.ts'
 import { readJson } from './read-json.ts'
 import type { RequestLog } from './request-log.ts'
+import { serviceTier } from './service-tier.ts'
 import { createTenantTag } from './tenant-tag.ts'
 import type { StartTimer } from './timer.ts'
 
@@ -39,16 +40,17 @@ export const chatRoutes = (deps: {
       const parsed = isFailure(body) ? body : parseChatRequest(body.json, receivedAt, randomSeed)
       if (isFailure(parsed)) return errorResponse(parsed, { 'x-request-id': jobId })
       const { model, stream, includeUsage, choices } = parsed
+      const { priority, served } = serviceTier(parsed.tier, caller.scopes)
       const chat = { ...parsed.chat, tenant: tenantTag(caller.keyId) }
       deps.requestLog.loggedAtItsEnd(request)
       // Without this Bun drops a connection on which nothing was written for a while: a long prompt, a full queue.
       server?.timeout(request, stream ? streamIdleTimeoutS : 0)
-      const job = { jobId, keyId: caller.keyId, model, chat, receivedAt }
+      const job = { jobId, keyId: caller.keyId, priority, model, chat, receivedAt }
       const jobs = choiceRequests(job, choices)
       const { signal } = request
       return stream
-        ? await streamChat(deps, jobs, { includeUsage, signal })
-        : await answerChat(deps, jobs, signal)
+        ? await streamChat(deps, jobs, { includeUsage, tier: served, signal })
+        : await answerChat(deps, jobs, { tier: served, signal })
     },
     { scope: 'infer', parse: 'none', detail: chatDescription },
   )

@@ -28,7 +28,8 @@ function setUp(options: { includeUsage?: boolean } = {}) {
   }
   const deps = { inference, clock: time, startTimer: time.startTimer }
   const { includeUsage = false } = options
-  const open = () => streamChat(deps, [request], { includeUsage, signal: client.signal })
+  const open = () =>
+    streamChat(deps, [request], { includeUsage, tier: null, signal: client.signal })
   return { time, inference, client, request, open, job: () => inference.submissions[0]! }
 }
 

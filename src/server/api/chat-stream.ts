@@ -5,6 +5,7 @@ import { ChatChunkWriter, doneLine, keepAliveLine, queuedLine } from './chat-chu
 import type { ChoiceRequests } from './choice-requests.ts'
 import { ChoiceText } from './choice-text.ts'
 import { ChoicesRun } from './choices-run.ts'
+import type { ServedTier } from './service-tier.ts'
 import { TextStream } from './text-stream.ts'
 import type { StartTimer } from './timer.ts'
 
@@ -29,9 +30,16 @@ type Deps = {
 export function streamChat(
   deps: Deps,
   requests: ChoiceRequests,
-  options: { readonly includeUsage: boolean; readonly signal: AbortSignal },
+  options: Options,
 ): Promise<Response> {
-  return new ChatStream(deps, requests, options.includeUsage, options.signal).response
+  return new ChatStream(deps, requests, options).response
+}
+
+type Options = {
+  readonly includeUsage: boolean
+  /** Told in every chunk; null: nothing is told. */
+  readonly tier: ServedTier | null
+  readonly signal: AbortSignal
 }
 
 class ChatStream {
@@ -49,14 +57,14 @@ class ChatStream {
   #lastWriteAt: Instant
   #stopTimer: () => void
 
-  constructor(deps: Deps, requests: ChoiceRequests, includeUsage: boolean, signal: AbortSignal) {
+  constructor(deps: Deps, requests: ChoiceRequests, { includeUsage, tier, signal }: Options) {
     const [{ jobId, model, receivedAt }] = requests
     this.#clock = deps.clock
     this.#startTimer = deps.startTimer
     this.#jobId = jobId
     const createdS = Math.floor(receivedAt / 1000)
     const writerOf = (choice: number) =>
-      new ChatChunkWriter({ jobId, model, createdS, choice, includeUsage })
+      new ChatChunkWriter({ jobId, model, createdS, choice, includeUsage, tier })
     this.#writer = writerOf(0)
     this.#choices = requests.map(
       (_, choice) => new ChoiceText(choice === 0 ? this.#writer : writerOf(choice)),

@@ -57,6 +57,31 @@ describe('POST /v1/chat/completions', () => {
     })
   })
 
+  test.each([
+    ['priority', ['infer', 'infer:priority'], 'high', 'priority'],
+    ['priority', ['infer'], 'normal', 'default'],
+    ['flex', ['infer'], 'low', 'flex'],
+    ['auto', ['infer'], 'normal', 'default'],
+  ] as const)(
+    'service_tier %s with scopes %p waits as %s and is told as %s',
+    async (tier, scopes, priority, served) => {
+      const made = await api.post('/admin/keys', { name: 'k', scopes })
+      const { key } = (await made.json()) as { key: string }
+      const whole = api.post('/v1/chat/completions', { ...chat, service_tier: tier }, key)
+      const job = await api.inference.next()
+      expect(job.request.priority).toBe(priority)
+      job.finish()
+      expect(await (await whole).json()).toHaveProperty('service_tier', served)
+      const asked = { ...chat, service_tier: tier, stream: true }
+      const streamed = api.post('/v1/chat/completions', asked, key)
+      const next = await api.inference.next()
+      next.say('a')
+      next.finish()
+      const [first = ''] = (await (await streamed).text()).split('\n\n')
+      expect(JSON.parse(first.slice('data: '.length))).toHaveProperty('service_tier', served)
+    },
+  )
+
   test('puts tool calls together and has null content with them', async () => {
     const answer = api.post('/v1/chat/completions', chat)
     const job = await api.inference.next()

@@ -46,7 +46,7 @@ test('a new key is accepted by either header, with its own scopes, and costs one
 test('the operator’s key has every scope and no row', async () => {
   expect(await keys.authenticate(bearer(adminKey))).toEqual({
     keyId: 'admin',
-    scopes: ['infer', 'models:read', 'admin'],
+    scopes: ['infer', 'infer:priority', 'models:read', 'admin'],
   })
   expect(await keys.list()).toEqual([])
   expect(reads).toBe(0)

@@ -8,7 +8,7 @@ import { createCredential, parseCredential, sha256 } from './credential.ts'
 /** Who is asking. */
 export type Caller = { readonly keyId: string; readonly scopes: readonly Scope[] }
 
-export const scopes: readonly Scope[] = ['infer', 'models:read', 'admin']
+export const scopes: readonly Scope[] = ['infer', 'infer:priority', 'models:read', 'admin']
 export const isScope = (text: string): text is Scope => scopes.some(scope => scope === text)
 
 /** Keys held in memory; the one that came first leaves when there are more. */

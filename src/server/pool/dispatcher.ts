@@ -111,8 +111,8 @@ export class Dispatcher implements Inference {
     const flight = this.#flights.add(departure)
     const spareInstanceId = this.#deps.random.instanceId()
     const { costTokens, prefixes } = departure
-    const tenant = departure.request.keyId
-    const asked = { jobId, model, tenant, costTokens, needs, prefixes, spareInstanceId }
+    const { keyId: tenant, priority = 'normal' } = departure.request
+    const asked = { jobId, model, tenant, priority, costTokens, needs, prefixes, spareInstanceId }
     this.schedule({ type: 'request', ...asked })
     return { cancel: () => this.#cancel(flight) }
   }

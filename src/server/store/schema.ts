@@ -39,7 +39,7 @@ export const agentEvent = pgEnum('agent_event', [
   'reliability_changed',
   'fault_taken_back',
 ])
-export const keyScope = pgEnum('key_scope', ['infer', 'models:read', 'admin'])
+export const keyScope = pgEnum('key_scope', ['infer', 'infer:priority', 'models:read', 'admin'])
 export const requestOutcome = pgEnum('request_outcome', ['completed', 'failed', 'cancelled'])
 
 export const agents = pgTable(

@@ -11,7 +11,8 @@ import type { AdminEvent } from '../notify/admin-event.ts'
 export type AgentStatus = 'online' | 'degraded' | 'offline'
 /** What the operator decided. A pending agent may connect but gets no work; a revoked one may not connect. */
 export type AdminState = 'pending' | 'active' | 'draining' | 'revoked'
-export type Scope = 'infer' | 'models:read' | 'admin'
+/** `infer:priority`: may ask to go before others in line. */
+export type Scope = 'infer' | 'infer:priority' | 'models:read' | 'admin'
 
 export type AgentRecord = {
   readonly id: AgentId
