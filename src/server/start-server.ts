@@ -13,6 +13,7 @@ import type { Log } from './log.ts'
 import { Webhook } from './notify/webhook.ts'
 import { assemblePool, type Pool } from './pool/assemble-pool.ts'
 import { housekeepingIntervalMs, keepHouse } from './pool/housekeeping.ts'
+import { restartSpread } from './restart-spread.ts'
 import { openStore } from './store/open-store.ts'
 import { isStoreRefusal } from './store/store-refusal.ts'
 import type { Store } from './store/store.ts'
@@ -24,8 +25,6 @@ import { likelyAddress, serverNames } from './tls/server-names.ts'
 const registryFlushIntervalMs = 5_000
 /** A database that hangs must not keep the process from ending. */
 const drainTimeoutMs = 5_000
-/** Agents that are told of a restart come back spread over this time. */
-const restartSpreadMs = { min: 500, max: 5_000 } as const
 
 export type RunningServer = {
   readonly apiUrl: string
@@ -136,10 +135,11 @@ function running(
   const tidying = every(housekeepingIntervalMs, tidyUp)
   return async () => {
     for (const timer of [watching, ticking, flushing, tidying]) timer.stop()
+    const { minMs, maxMs } = restartSpread(pool.agents.size)
     pool.agents.sendAll({
       type: 'restarting',
-      reconnectAfterMinMs: restartSpreadMs.min,
-      reconnectAfterMaxMs: restartSpreadMs.max,
+      reconnectAfterMinMs: minMs,
+      reconnectAfterMaxMs: maxMs,
     })
     pool.dispatcher.shutDown()
     await pool.settlement.drained(drainTimeoutMs)

@@ -104,6 +104,15 @@ export class ScriptedAgent implements AgentLink {
     this.says({ type: 'instance', instanceId, modelSha256: manifest.sha256, status })
   }
 
+  /** The model that it was last told to load is in memory. */
+  ready(slots: number): void {
+    const load = this.sent.findLast(message => message.type === 'load')
+    if (load === undefined) throw new Error('no model was to be loaded')
+    const { instanceId, manifest, contextTokens } = load
+    const status = { state: 'ready', contextTokens, slots, loadMs: 1 } as const
+    this.says({ type: 'instance', instanceId, modelSha256: manifest.sha256, status })
+  }
+
   start(): void {
     const { stream, attempt } = this.job
     this.says({

@@ -37,18 +37,7 @@ async function hedgedPool(hedge: boolean) {
     await connectAgent(pool, database.store, 'b'),
   ] as const
   await pool.poolAdmin.loadModel('tiny', null)
-  for (const agent of agents) {
-    const load = agent.sent.findLast(message => message.type === 'load')
-    if (load?.type !== 'load') throw new Error('the model was not loaded')
-    const status = {
-      state: 'ready',
-      contextTokens: load.contextTokens,
-      slots: 2,
-      loadMs: 1,
-    } as const
-    const { instanceId, manifest } = load
-    agent.says({ type: 'instance', instanceId, modelSha256: manifest.sha256, status })
-  }
+  for (const agent of agents) agent.ready(2)
   for (let answers = 0; answers < 40; answers++) {
     const before = jobsOf(agents[0])
     ask()

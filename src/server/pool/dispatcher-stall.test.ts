@@ -41,23 +41,11 @@ const tickAfter = (ms: number) => {
   pool.dispatcher.tick()
 }
 
-/** Has an agent load the model and answer that it is in memory. */
-function holdsModel(agent: ScriptedAgent): void {
-  const load = agent.sent.findLast(message => message.type === 'load')
-  if (load?.type !== 'load') throw new Error('the model was not loaded')
-  agent.says({
-    type: 'instance',
-    instanceId: load.instanceId,
-    modelSha256: load.manifest.sha256,
-    status: { state: 'ready', contextTokens: load.contextTokens, slots: 2, loadMs: 1 },
-  })
-}
-
 /** Both have the model in memory; the stream has run on the first for a while, five tokens at its pace. */
 async function runningOnFirst() {
   const [first, second] = [await connect('a'), await connect('b')]
   await pool.poolAdmin.loadModel('tiny', null)
-  for (const agent of [first, second]) holdsModel(agent)
+  for (const agent of [first, second]) agent.ready(2)
   const { events } = ask()
   const [busy, idle] = first.types.includes('assign') ? [first, second] : [second, first]
   busy.start()
@@ -126,7 +114,7 @@ test('an overtaken agent loses no reliability and is asked whether it lives; a r
 test('with nobody to go on, a stalled stream waits for its agent', async () => {
   const only = await connect('a')
   const { events } = ask()
-  holdsModel(only)
+  only.ready(2)
   only.start()
   for (let index = 0; index < 5; index++) {
     now += gapMs

@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { emptyDatabase } from '../../../test/support/empty-database.ts'
+import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
+import { askTiny, connectAgent, openPool } from '../../../test/support/scripted-agent.ts'
+import { model } from '../../../test/support/store-fixtures.ts'
+import type { Pool } from './assemble-pool.ts'
+
+// Specification 5.1 with the real dispatcher, scheduler, relay and store; the agents are scripts at the end of a link.
+
+let database: TestStore
+let pool: Pool
+let now = 1_000_000
+
+beforeAll(async () => {
+  database = await openTestPglite()
+}, 60_000)
+afterAll(() => database.store.close())
+beforeEach(async () => {
+  await emptyDatabase(database.db)
+  await database.store.addModel(model('tiny', { slots: 1 }))
+  pool = await openPool(database.store, () => now)
+})
+
+/** Two tokens are at the client when the worker of the first agent is gone. */
+async function disappeared() {
+  const agents = [
+    await connectAgent(pool, database.store, 'a'),
+    await connectAgent(pool, database.store, 'b'),
+  ] as const
+  await pool.poolAdmin.loadModel('tiny', null)
+  for (const agent of agents) agent.ready(1)
+  const { events } = askTiny(pool, now)
+  const [first, second] = agents[0].types.includes('assign') ? agents : [agents[1], agents[0]]
+  first.start()
+  first.token(0, 'Hel')
+  first.token(1, 'lo')
+  const { stream, attempt } = first.job
+  now += 700
+  const error = { code: 'worker_died', message: 'CUDA error: device lost' }
+  first.says({ type: 'failed', stream, attempt, error })
+  return { first, second, events }
+}
+
+describe('when a GPU disappears in the middle of a request', () => {
+  test('the agent reports it, and what it had made by then is kept', async () => {
+    const { first, second } = await disappeared()
+    expect(second.job.continuation).toMatchObject({ tokenIds: [7, 7], deliveredBytes: 5 })
+    await pool.registry.flush()
+    expect(await database.store.listHistory(first.id, 5)).toContainEqual(
+      expect.objectContaining({
+        type: 'worker_died',
+        metadata: expect.objectContaining({ code: 'worker_died' }),
+      }),
+    )
+  })
+
+  test('the request has failed for now and is tried again, not ended', async () => {
+    const { events } = await disappeared()
+    expect(events.map(({ type }) => type)).toEqual(['segments', 'segments'])
+    expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 1 })
+  })
+
+  test('the next capable agent gets it', async () => {
+    const { first, second } = await disappeared()
+    expect(second.job).toMatchObject({ stream: first.job.stream, attempt: 1 })
+  })
+
+  test('the client sees more latency, and no token twice', async () => {
+    const { second, events } = await disappeared()
+    second.start()
+    second.token(1, 'lo')
+    second.token(2, '!')
+    second.finish(3)
+    await pool.settlement.drained()
+    const text = events.flatMap(event =>
+      event.type === 'segments' ? event.segments.map(segment => segment.text) : [],
+    )
+    expect(text).toEqual(['Hel', 'lo', '!'])
+    expect(events.at(-1)).toMatchObject({ type: 'finished', usage: { completionTokens: 3 } })
+  })
+})
