@@ -111,3 +111,5 @@ export function instanceStatus({ phase }: Instance): InstanceState {
       return { state: 'failed', error: phase.error }
   }
 }
+
+export const usesGpu = ({ load }: Pick<Instance, 'load'>): boolean => load.withoutGpu !== true

@@ -5,29 +5,24 @@ import { limits } from '../protocol/limits.ts'
 import type { Load } from '../protocol/server-message.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { Order } from './connection-event.ts'
-import { DeathRecords, refusalOf, type QuarantinedFile } from './death-records.ts'
-import { heldUpExit } from './engine/engine.ts'
-import type { EngineWord, InstanceCommand, InstanceEvent } from './instance-event.ts'
+import { DeathRecords, type QuarantinedFile } from './death-records.ts'
+import { EngineWords } from './engine-words.ts'
+import { HeldModels, noFile } from './held-models.ts'
+import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
   externalSourceOf,
   jobKey,
   newInstance,
+  usesGpu,
   type AnyAssign,
   type Instance,
 } from './instance.ts'
 import { cancelRunning, dispatchJobs, dropJobs, failJobs, isJob } from './instance-jobs.ts'
-import {
-  failed,
-  failJob,
-  log,
-  report,
-  reportProgress,
-  tooManyDeaths,
-  unloaded,
-} from './instance-words.ts'
-import { isIdle, residentsOf } from './residents.ts'
-import { askForRoom, outOfMemory, type Room } from './room.ts'
+import { failed, failJob, log, report, reportProgress } from './instance-words.ts'
+import { enterModel } from './model-entry.ts'
+import { isIdle } from './residents.ts'
+import { askForRoom } from './room.ts'
 
 type Commands = readonly InstanceCommand[]
 
@@ -43,16 +38,11 @@ type Commands = readonly InstanceCommand[]
  * Losing the connection cancels all jobs (the server moves them elsewhere) and keeps all models.
  */
 export class Instances {
-  readonly #instances = new Map<InstanceId, Instance>()
+  readonly #held = new HeldModels()
   readonly #records: DeathRecords
-  /** Engines that were told to close and are not gone yet. */
-  readonly #closing = new Map<number, Instance>()
-  #engines = 0
-  #looks = 0
+  readonly #words: EngineWords
   /** Of the event that is being handled. */
   #now: Instant = 0
-  /** Until then memory of processes that have ended may still come back. */
-  #settlesAt: Instant = -Infinity
   #draining = false
   /** Why the GPUs may not work now. */
   #tooHot: string | null = null
@@ -60,6 +50,7 @@ export class Instances {
   /** @param quarantined files that are not loaded */
   constructor(quarantined: readonly QuarantinedFile[] = []) {
     this.#records = new DeathRecords(quarantined)
+    this.#words = new EngineWords(this.#held, this.#records)
   }
 
   get draining(): boolean {
@@ -68,7 +59,7 @@ export class Instances {
 
   /** What is held, in the order it was asked for. */
   get held(): readonly Instance[] {
-    return [...this.#instances.values()]
+    return this.#held.all
   }
 
   handle(event: InstanceEvent, now: Instant): Commands {
@@ -77,7 +68,7 @@ export class Instances {
       case 'order':
         return this.#order(event.order, event.availableBytes)
       case 'file_progress':
-        return reportProgress(this.#instances.get(event.instanceId), 'fetching', event.progress)
+        return reportProgress(this.#held.of(event.instanceId), 'fetching', event.progress)
       case 'file_ready':
         return this.#fileReady(event)
       case 'room':
@@ -85,9 +76,9 @@ export class Instances {
       case 'file_failed':
         return this.#fileFailed(event.instanceId, event.error)
       case 'engine':
-        return this.#engineWord(event.engine, event.word)
+        return this.#words.handle(event.engine, event.word, now)
       case 'engine_closed':
-        return this.#engineClosed(event.engine)
+        return this.#held.engineClosed(event.engine, now)
       case 'heat':
         return this.#heat(event.refusal)
       case 'idle_check':
@@ -118,9 +109,9 @@ export class Instances {
   }
 
   #load(load: Load, availableBytes: number): Commands {
-    const known = this.#instances.get(load.instanceId)
+    const known = this.#held.of(load.instanceId)
     if (known !== undefined && known.phase.name !== 'failed') return [report(known)]
-    if (known === undefined && this.#instances.size >= limits.instancesPerAgentMax) {
+    if (known === undefined && this.#held.size >= limits.instancesPerAgentMax) {
       const message = `this agent holds ${limits.instancesPerAgentMax} models; that is the limit`
       return [
         report({
@@ -130,27 +121,23 @@ export class Instances {
       ]
     }
     const instance = newInstance(load, this.#now)
-    this.#instances.set(load.instanceId, instance)
-    if (externalSourceOf(load) !== undefined) return this.#start(instance, noFile)
+    this.#held.add(instance)
+    if (externalSourceOf(load) !== undefined) return this.#held.start(instance, noFile)
     const quarantine = this.#records.refusal(load.manifest.sha256)
     if (quarantine !== null)
-      return this.#fail(instance, { code: 'model_load_failed', message: quarantine })
+      return this.#held.fail(instance, { code: 'model_load_failed', message: quarantine })
     // Before the file is here, its size is all that is known.
     const need = { mainBytes: load.manifest.sizeBytes, gpuBytes: 0 }
     const room = { need, needNow: need, availableBytes, gpuFreeBytes: null }
-    const answer = askForRoom(room, this.#residents)
-    if (answer.type === 'refuse') return this.#fail(instance, answer.error)
+    const answer = askForRoom(room, this.#held.residents)
+    if (answer.type === 'refuse') return this.#held.fail(instance, answer.error)
     return [report(instance), { type: 'fetch_file', load }]
   }
 
-  get #residents(): ReturnType<typeof residentsOf> {
-    return residentsOf(this.held, [...this.#closing.values()])
-  }
-
   #unload(instanceId: InstanceId): Commands {
-    const instance = this.#instances.get(instanceId)
+    const instance = this.#held.of(instanceId)
     // Whatever there was is gone already; with an engine still closing, the word follows when it is gone.
-    return instance === undefined ? [] : this.#letGo(instance)
+    return instance === undefined ? [] : this.#held.letGo(instance)
   }
 
   /** Memory that nobody has used for long goes back to the machine's owner; an engine of the owner holds none of ours. */
@@ -164,29 +151,15 @@ export class Instances {
     return unused.flatMap(instance => {
       const minutes = Math.round(idleUnloadMs / 60_000)
       const text = `${instance.load.manifest.name} is unloaded: unused for ${minutes} min`
-      return [log('info', text), ...this.#letGo(instance)]
+      return [log('info', text), ...this.#held.letGo(instance)]
     })
-  }
-
-  #letGo(instance: Instance): Commands {
-    const { instanceId } = instance.load
-    this.#instances.delete(instanceId)
-    const ended = failJobs(instance, {
-      code: 'model_unloaded',
-      message: 'the model is being unloaded here',
-    })
-    const engine = engineOf(instance)
-    if (engine === undefined)
-      return [...ended, { type: 'abandon_fetch', instanceId }, unloaded(instance.load)]
-    this.#closing.set(engine, instance)
-    return [...ended, { type: 'close_engine', engine }]
   }
 
   #assign(assign: AnyAssign): Commands {
     const refuse = (message: string): Commands => [
       failJob(assign, { code: 'agent_refused', message }),
     ]
-    const instance = this.#instances.get(assign.instanceId)
+    const instance = this.#held.of(assign.instanceId)
     if (instance === undefined)
       return [failJob(assign, { code: 'model_unloaded', message: 'the model is not loaded here' })]
     if (this.#draining) return refuse('this agent takes no new work')
@@ -217,7 +190,7 @@ export class Instances {
   }
 
   #cancel(key: number): Commands {
-    for (const instance of this.#instances.values()) {
+    for (const instance of this.held) {
       const waitingAt = instance.waiting.findIndex(isJob(key))
       if (waitingAt !== -1) {
         instance.waiting.splice(waitingAt, 1)
@@ -235,166 +208,21 @@ export class Instances {
   }
 
   #fileReady(event: Extract<InstanceEvent, { type: 'file_ready' }>): Commands {
-    const instance = this.#instances.get(event.instanceId)
+    const instance = this.#held.of(event.instanceId)
     if (instance?.phase.name !== 'fetching') return []
-    return this.#enter(instance, event.path, event.room, this.#now)
+    const { path, room } = event
+    return enterModel(this.#held, { instance, path, room, since: this.#now }, this.#now)
   }
 
   #roomLook({ instanceId, look, room }: Extract<InstanceEvent, { type: 'room' }>): Commands {
-    const instance = this.#instances.get(instanceId)
+    const instance = this.#held.of(instanceId)
     if (instance?.phase.name !== 'making_room' || instance.phase.look !== look) return []
-    return this.#enter(instance, instance.phase.path, room, instance.phase.since)
-  }
-
-  /**
-   * Starts a model when there is room for it. Else idle models go for it, and it looks again until their memory is
-   * back, or until models in use are idle.
-   */
-  #enter(instance: Instance, path: string, room: Room, since: Instant): Commands {
-    const answer = askForRoom(room, this.#residents)
-    const isLeaving = [...this.#closing.values()].includes(instance)
-    if (answer.type === 'fits' && !isLeaving) {
-      instance.footprint = room.needNow
-      instance.admitted = room
-      return this.#start(instance, path)
-    }
-    const isSettling = this.#closing.size > 0 || this.#now < this.#settlesAt
-    if (isSettling || answer.type === 'fits') return this.#lookAgain(instance, path, since)
-    if (answer.type === 'evict') {
-      const gone = answer.instanceIds.flatMap(id => this.#evict(id, instance))
-      return [...gone, ...this.#lookAgain(instance, path, since)]
-    }
-    if (answer.type === 'wait' && this.#now - since < agentLimits.roomWaitMs)
-      return this.#lookAgain(instance, path, since)
-    return this.#fail(instance, answer.error)
-  }
-
-  #evict(instanceId: InstanceId, guest: Instance): Commands {
-    const instance = this.#instances.get(instanceId)
-    if (instance === undefined) throw new Error('only what is here can leave')
-    const { name } = instance.load.manifest
-    const text = `${name} is unloaded to make room for ${guest.load.manifest.name}`
-    return [log('info', text), ...this.#letGo(instance)]
-  }
-
-  #lookAgain(instance: Instance, path: string, since: Instant): Commands {
-    const look = ++this.#looks
-    instance.phase = { name: 'making_room', path, since, look }
-    const { load } = instance
-    return [{ type: 'look_for_room', load, path, look, afterMs: agentLimits.roomLookMs }]
-  }
-
-  #start(instance: Instance, path: string): Commands {
-    const engine = ++this.#engines
-    instance.phase = { name: 'starting', engine, path, progress: null }
-    const { contextTokens, slots, withoutGpu = false } = instance.load
-    const external = externalSourceOf(instance.load)
-    const model = {
-      modelPath: path,
-      contextTokens,
-      slots,
-      withoutGpu,
-      ...(external !== undefined && { external }),
-      ...(instance.lessGpu && { lessGpu: true }),
-    }
-    return [report(instance), { type: 'start_engine', engine, model }]
+    const { path, since } = instance.phase
+    return enterModel(this.#held, { instance, path, room, since }, this.#now)
   }
 
   #fileFailed(instanceId: InstanceId, error: Failure): Commands {
-    const instance = this.#instances.get(instanceId)
-    return instance?.phase.name === 'fetching' ? this.#fail(instance, error) : []
-  }
-
-  #engineWord(engine: number, word: EngineWord): Commands {
-    const instance = this.held.find(held => engineOf(held) === engine)
-    if (instance === undefined) return []
-    switch (word.type) {
-      case 'loading':
-        return reportProgress(instance, 'starting', word.progress)
-      case 'ready':
-        return this.#engineReady(instance, word)
-      case 'load_failed':
-        return this.#loadFailed(instance, word.error)
-      case 'died':
-        return this.#died(instance, word)
-      case 'started':
-        return instance.running.has(jobKey(word)) ? [{ type: 'say', message: word }] : []
-      case 'finished':
-        if (!instance.running.delete(jobKey(word))) return []
-        this.#records.finished(instance)
-        instance.lastUsedAt = this.#now
-        return [{ type: 'say', message: word }, ...dispatchJobs(instance)]
-      case 'failed':
-        if (!instance.running.delete(jobKey(word))) return []
-        instance.lastUsedAt = this.#now
-        return [failJob(word, word.error), ...dispatchJobs(instance)]
-    }
-  }
-
-  /** Memory that was counted on may be somebody else's; less of the GPU is tried once. */
-  #loadFailed(instance: Instance, error: Failure): Commands {
-    const { phase, load, admitted } = instance
-    if (error.code !== 'out_of_memory' || phase.name !== 'starting' || admitted === null)
-      return this.#fail(instance, error)
-    if (instance.lessGpu || !usesGpu(instance))
-      return this.#fail(instance, outOfMemory(error, admitted))
-    instance.lessGpu = true
-    this.#closing.set(phase.engine, instance)
-    const text = `${load.manifest.name} is tried again with less of the GPU: ${error.message}`
-    const close = { type: 'close_engine', engine: phase.engine } as const
-    return [log('warn', text), close, ...this.#lookAgain(instance, phase.path, this.#now)]
-  }
-
-  #engineReady(instance: Instance, word: Extract<EngineWord, { type: 'ready' }>): Commands {
-    if (instance.phase.name !== 'starting') return []
-    const { engine, path } = instance.phase
-    const { contextTokens, slots, loadMs } = word
-    this.#records.ready(instance)
-    instance.lastUsedAt = this.#now
-    instance.phase = { name: 'ready', engine, path, contextTokens, slots, loadMs }
-    return [report(instance), ...dispatchJobs(instance)]
-  }
-
-  #died(instance: Instance, word: Extract<EngineWord, { type: 'died' }>): Commands {
-    if (instance.phase.name !== 'starting' && instance.phase.name !== 'ready') return []
-    const { path } = instance.phase
-    const windowStart = this.#now - agentLimits.workerDeathWindowMs
-    instance.deaths = instance.deaths.filter(at => at > windowStart)
-    if (word.exit !== heldUpExit) instance.deaths.push(this.#now)
-    const guilty = this.#records.died(instance, word.exit)
-    const { name } = instance.load.manifest
-    const ended = [...instance.running.values()].map(job => failJob(job, word.error))
-    instance.running.clear()
-    const died = log('error', `the worker of ${name} died (${word.exit}): ${word.error.message}`)
-    const quarantine: Commands = guilty === null ? [] : [{ type: 'quarantine', file: guilty }]
-    const told = [died, ...quarantine, ...ended]
-    if (guilty === null && instance.deaths.length <= agentLimits.workerDeathsMax)
-      return [...told, ...this.#start(instance, path)]
-    const message =
-      guilty === null ? tooManyDeaths(instance.deaths.length, word.error) : refusalOf(guilty)
-    // The process is gone: there is no engine to close any more.
-    instance.phase = failed({ code: 'model_load_failed', message })
-    return [...told, ...this.#fail(instance, { code: 'model_load_failed', message })]
-  }
-
-  #fail(instance: Instance, error: Failure): Commands {
-    const engine = engineOf(instance)
-    const ended = failJobs(instance, error)
-    instance.phase = failed(error)
-    const close: Commands = engine === undefined ? [] : [{ type: 'close_engine', engine }]
-    const text = `${instance.load.manifest.name} is not loaded: ${error.message}`
-    return [log('error', text), ...close, ...ended, report(instance)]
-  }
-
-  #engineClosed(engine: number): Commands {
-    this.#settlesAt = this.#now + agentLimits.memorySettleMs
-    const load = this.#closing.get(engine)?.load
-    this.#closing.delete(engine)
-    return load === undefined || this.#instances.has(load.instanceId) ? [] : [unloaded(load)]
+    const instance = this.#held.of(instanceId)
+    return instance?.phase.name === 'fetching' ? this.#held.fail(instance, error) : []
   }
 }
-
-/** Where a path would be: an engine of the owner has the model. */
-const noFile = ''
-
-const usesGpu = ({ load }: Instance): boolean => load.withoutGpu !== true

@@ -1,13 +1,10 @@
-import os from 'node:os'
 import { readMemory } from '../gpu/machine.ts'
 import { encodeAgentMessage } from '../protocol/codec.ts'
-import type { GpuReading, Inventory } from '../protocol/gpu.ts'
-import { Calibrator } from './calibration/calibrator.ts'
+import type { Inventory } from '../protocol/gpu.ts'
 import type { AgentDeps } from './agent-deps.ts'
 import { agentLimits } from './agent-limits.ts'
 import type { ConnectionCommand, ConnectionEvent } from './connection-event.ts'
 import { Connection } from './connection.ts'
-import { CpuUse, cpuTimesOf } from './cpu-use.ts'
 import { createStartWatched } from './engine/watched-engine.ts'
 import { noEngines } from './external/engine-settings.ts'
 import { ExternalEngines } from './external/external-engines.ts'
@@ -17,8 +14,8 @@ import { FrameOutlet } from './frame-outlet.ts'
 import { gpuMemoryOf } from './gpu-memory.ts'
 import { InstanceHost } from './instance-host.ts'
 import { instanceOverview } from './instance-overview.ts'
-import { InventoryKeeper } from './inventory-keeper.ts'
 import { localControlPath, serveLocalControl, type AgentStatus } from './local-control.ts'
+import { MachineWatch } from './machine-watch.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelShelf } from './model-shelf.ts'
 import { answerShelf } from './models/shelf-request.ts'
@@ -26,8 +23,6 @@ import { Quarantine } from './quarantine.ts'
 import { SleepWatch } from './sleep-watch.ts'
 import { software } from './software.ts'
 import { modelsDirOf } from './state-dir.ts'
-import { chooseThreads } from './threads.ts'
-import { ThermalGuard } from './thermal-guard.ts'
 import { Transport } from './transport.ts'
 
 export type RunningAgent = {
@@ -56,12 +51,9 @@ class Agent implements RunningAgent {
   readonly #host: InstanceHost
   readonly #shelf: ModelShelf
   readonly #frames: FrameOutlet
-  readonly #keeper: InventoryKeeper
+  readonly #machine: MachineWatch
   readonly #external: ExternalEngines
-  readonly #calibrator: Calibrator | null
-  readonly #cpuUse = new CpuUse()
   readonly #quarantine: Quarantine
-  readonly #thermalGuard = new ThermalGuard()
   readonly #sleepWatch: SleepWatch
   readonly #startedAt: number
   readonly #ended = Promise.withResolvers<number>()
@@ -70,8 +62,6 @@ class Agent implements RunningAgent {
   #cancelTick: () => void = () => {}
   #cancelSleepCheck: () => void = () => {}
   #stopping = false
-  /** The machine with what was measured of it. */
-  #inventory: Inventory
   #toldInventory: Inventory | null = null
 
   constructor(deps: AgentDeps) {
@@ -82,16 +72,11 @@ class Agent implements RunningAgent {
     this.#startedAt = clock.now()
     this.#server = `wss://${new URL(identity.origin).hostname}:${identity.controlPort}`
     this.#sleepWatch = new SleepWatch(wallClock.now(), clock.now())
-    this.#keeper = new InventoryKeeper({
-      ...deps,
-      onReadings: readings => this.#watchHeat(readings),
-      onChange: inventory => {
-        this.#calibrator?.devices(inventory)
-        this.#inventoryChanged()
-      },
+    this.#machine = new MachineWatch(deps, {
+      modelsLoaded: () => this.#host.modelsLoaded,
+      onInventory: () => this.#tellInventory(),
+      onHeat: change => this.#heatChanged(change),
     })
-    this.#calibrator = this.#createCalibrator(deps)
-    this.#inventory = this.#calibrator?.withFigures(deps.inventory) ?? deps.inventory
     this.#transport = new Transport({
       url: `${this.#server}/agent`,
       caPem,
@@ -125,16 +110,9 @@ class Agent implements RunningAgent {
       startExternal: this.#external.start,
       quarantine: this.#quarantine,
       modelFiles: new ModelFiles({ ...deps, modelsDir, identity, caPem, shelf: this.#shelf }),
-      chooseThreads: () =>
-        chooseThreads({
-          ...deps.inventory.cpu,
-          chosen: deps.chosenThreads,
-          calibrated: this.#inventory.cpu.measured?.threads ?? null,
-          machineCores: os.cpus().length,
-          busyCores: this.#cpuUse.busyCores ?? os.loadavg()[0] ?? 0,
-        }),
+      chooseThreads: () => this.#machine.threads,
       availableBytes: () => readMemory().availableBytes,
-      gpuMemory: () => gpuMemoryOf(this.#inventory.gpus),
+      gpuMemory: () => gpuMemoryOf(this.#machine.inventory.gpus),
       onActivity: () => this.#tellActivity(),
       say: message => this.#handle({ type: 'say', message }),
       sendFrame: frame => this.#sendFrame(frame),
@@ -150,10 +128,10 @@ class Agent implements RunningAgent {
     const more = (line: string) => answerShelf(this.#shelf, line)
     const control = await serveLocalControl(path, () => this.#status(), more)
     this.#closeControl = () => control.close()
-    void this.#keeper.start()
+    this.#machine.start()
     // Before the agent is online, so that what it offers is known with its first word; each answers within seconds.
     await this.#external.look()
-    this.#lookAtCpus()
+    this.#machine.lookAtCpus()
     this.#watchSleep()
     this.#handle({ type: 'start' })
   }
@@ -178,56 +156,26 @@ class Agent implements RunningAgent {
   }
 
   /** The server hears of the heat before it hears of the work that ends with it, so that it sends none back here. */
-  #watchHeat(readings: readonly GpuReading[]): void {
-    const refused = this.#thermalGuard.refusal
-    if (!this.#thermalGuard.observe(readings)) return
+  #heatChanged(change: { readonly refusal: string | null } | null): void {
     this.#handle({ type: 'heartbeat_now' })
-    const { refusal } = this.#thermalGuard
-    if (refusal !== refused) this.#host.heat(refusal)
+    if (change !== null) this.#host.heat(change.refusal)
   }
 
   #watchSleep(): void {
     const { clock, wallClock, timers } = this.#deps
     this.#cancelSleepCheck = timers.after(agentLimits.sleepCheckIntervalMs, () => {
-      this.#lookAtCpus()
+      this.#machine.lookAtCpus()
       if (this.#sleepWatch.check(wallClock.now(), clock.now()) > 0) this.#handle({ type: 'woke' })
       this.#watchSleep()
     })
   }
 
-  #createCalibrator({ calibration, ...deps }: AgentDeps): Calibrator | null {
-    if (calibration === null) return null
-    return new Calibrator(
-      {
-        ...deps,
-        ...calibration,
-        availableBytes: () => readMemory().availableBytes,
-        modelsLoaded: () => this.#host.modelsLoaded,
-        busyCores: () => this.#cpuUse.busyCores,
-        onChange: () => this.#inventoryChanged(),
-      },
-      deps.inventory,
-    )
-  }
-
-  #lookAtCpus(): void {
-    this.#cpuUse.look(cpuTimesOf(os.cpus()), this.#calibrator?.running !== true)
-  }
-
   #tellActivity(): void {
-    this.#calibrator?.activity(this.#connection.onlineSocket !== undefined && !this.#host.busy)
-  }
-
-  #inventoryChanged(): void {
-    const { current } = this.#keeper
-    const inventory = this.#calibrator?.withFigures(current) ?? current
-    if (Bun.deepEquals(inventory, this.#inventory)) return
-    this.#inventory = inventory
-    this.#tellInventory()
+    this.#machine.activity(this.#connection.onlineSocket !== undefined && !this.#host.busy)
   }
 
   #tellInventory(): void {
-    const inventory = this.#inventory
+    const inventory = this.#machine.inventory
     // What changes before the connection is online is told when it is.
     if (this.#connection.onlineSocket === undefined || inventory === this.#toldInventory) return
     this.#toldInventory = inventory
@@ -302,9 +250,9 @@ class Agent implements RunningAgent {
 
   #sendHello(challenge: { readonly nonce: string; readonly version: number }): void {
     const { enrolment } = this.#deps
-    this.#toldInventory = this.#inventory
+    this.#toldInventory = this.#machine.inventory
     const facts = {
-      inventory: this.#inventory,
+      inventory: this.#machine.inventory,
       instances: this.#host.reports,
       externalModels: this.#external.offers,
     }
@@ -322,8 +270,8 @@ class Agent implements RunningAgent {
       networkLatencyMs,
       draining: this.#host.draining,
       held: this.#host.held,
-      readings: this.#keeper.readings,
-      heat: this.#thermalGuard.level,
+      readings: this.#machine.readings,
+      heat: this.#machine.heat,
     })
     this.#transport.send(encodeAgentMessage(heartbeat))
   }
@@ -333,7 +281,6 @@ class Agent implements RunningAgent {
     this.#stopping = true
     this.#handle({ type: 'stop' })
     this.#cancelSleepCheck()
-    this.#keeper.stop()
     this.#external.stop()
     this.#closeControl()
     const { timers } = this.#deps
@@ -342,7 +289,7 @@ class Agent implements RunningAgent {
     const orderly = Promise.all([
       this.#host.close(),
       this.#transport.goodbyesSaid(),
-      this.#calibrator?.stop(),
+      this.#machine.stop(),
     ])
     await Promise.race([orderly, late.promise])
     cancelLate()
@@ -364,7 +311,7 @@ class Agent implements RunningAgent {
       uptimeSeconds: Math.round((clock.now() - this.#startedAt) / 1_000),
       ...countSlots(this.#host.held),
       instances: this.#host.held.map(instanceOverview),
-      gpus: this.#inventory.gpus.map(gpu => gpu.name),
+      gpus: this.#machine.inventory.gpus.map(gpu => gpu.name),
       engines: [...this.#external.overview],
       quarantined: [...this.#quarantine.files],
     }
