@@ -50,13 +50,17 @@ export const poolFaults: Readonly<Record<string, PoolFault>> = {
     const model = models[world.random.whole(0, models.length - 1)]
     if (model === undefined) return
     story.tell('operator', () => `unloads ${model}`)
-    void server?.pool?.poolAdmin.unloadModel(model)
+    void server?.pool?.poolAdmin
+      .unloadModel(model)
+      .catch((error: unknown) => story.tell('operator', () => `cannot: ${String(error)}`))
   },
   loads: ({ world, models, server, story }) => {
     const model = models[world.random.whole(0, models.length - 1)]
     if (model === undefined) return
     story.tell('operator', () => `wants ${model} loaded everywhere`)
-    void server?.pool?.poolAdmin.loadModel(model, null)
+    void server?.pool?.poolAdmin
+      .loadModel(model, null)
+      .catch((error: unknown) => story.tell('operator', () => `cannot: ${String(error)}`))
   },
   removals: simulation => {
     const { world, disk, models, story } = simulation

@@ -25,6 +25,8 @@ export function drawModels({ random }: World, count: number): readonly ModelReco
     source: { kind: 'url', url: 'https://models.example/a.gguf' },
     contextTokens: 2_048,
     slots: random.whole(1, 4),
+    pinned: false,
+    idleUnloadMs: null,
     addedAt: worldBegins,
   }))
 }

@@ -5,7 +5,9 @@ import type {
   HistoryEvent,
   JoinTokenRecord,
   KeyRecord,
+  ModelOrderRecord,
   ModelRecord,
+  ModelStay,
   RequestRecord,
   Store,
   UsageRow,
@@ -26,6 +28,7 @@ export class Tables implements Operations {
   readonly #keys = new Map<string, KeyRecord>()
   readonly #models = new Map<string, ModelRecord>()
   readonly #usage = new Map<string, UsageRow>()
+  readonly #orders = new Map<string, ModelOrderRecord>()
   #history: HistoryEvent[] = []
   #events: AdminEvent[] = []
 
@@ -152,7 +155,8 @@ export class Tables implements Operations {
   }
 
   addModel(model: ModelRecord) {
-    if (model.slots < 1 || model.contextTokens < 1) throw new Error('no model')
+    if (model.slots < 1 || model.contextTokens < 1 || (model.idleUnloadMs ?? 0) < 0)
+      throw new Error('no model')
     if (this.#models.has(model.manifest.name)) return false
     this.#models.set(model.manifest.name, model)
     return true
@@ -168,6 +172,25 @@ export class Tables implements Operations {
 
   removeModel(name: string) {
     return this.#models.delete(name)
+  }
+
+  setModelStay(name: string, stay: Partial<ModelStay>) {
+    const model = this.#models.get(name)
+    if (model === undefined) return false
+    this.#models.set(name, { ...model, ...stay })
+    return true
+  }
+
+  listModelOrders() {
+    return [...this.#orders.values()].toSorted(
+      (a, b) => byText(a.agentId, b.agentId) || byText(a.model, b.model),
+    )
+  }
+
+  setModelOrder(agentId: AgentId, model: string, loaded: boolean | null) {
+    const row = JSON.stringify([agentId, model])
+    if (loaded === null) this.#orders.delete(row)
+    else this.#orders.set(row, { agentId, model, loaded })
   }
 
   settleRequest(request: RequestRecord) {

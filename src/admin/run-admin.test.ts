@@ -94,7 +94,7 @@ describe('models', () => {
     await admin('models add org/a /a.gguf')
     const { out } = await admin('models ls')
     expect(out).toBe(
-      'NAME   KIND  SIZE     QUANT   CONTEXT  SLOTS\norg/a  chat  4.7 GiB  Q4_K_M  8192     4\n',
+      'NAME   KIND  SIZE     QUANT   CONTEXT  SLOTS  STAYS\norg/a  chat  4.7 GiB  Q4_K_M  8192     4      -\n',
     )
     expect((await admin('models load org/a')).note).toContain('1 machine')
     expect((await admin('models unload org/a')).code).toBe(0)
@@ -103,6 +103,22 @@ describe('models', () => {
     expect(api.pool.loads).toEqual([{ name: 'org/a', agentId: null }])
     expect(JSON.parse((await admin('models ls --json')).out)).toEqual([])
   })
+})
+
+test('models stay in memory as long as the operator says', async () => {
+  await admin('models add org/a /a.gguf --pin')
+  const staysOf = async () => (await admin('models ls')).out.trim().split(/ {2,}/).at(-1)
+  expect(await staysOf()).toBe('pinned')
+  expect((await admin('models unpin org/a')).note).toContain('may go to make room')
+  expect((await admin('models idle org/a 2h')).code).toBe(0)
+  expect(await staysOf()).toBe('120 min')
+  expect((await admin('models idle org/a never')).code).toBe(0)
+  expect(await staysOf()).toBe('until needed')
+  expect((await admin('models idle org/a default')).code).toBe(0)
+  expect(await staysOf()).toBe('-')
+  expect((await admin('models idle org/a soon')).code).toBe(2)
+  expect((await admin('models pin nothing')).code).toBe(1)
+  expect(api.pool.stayChanges).toEqual(['org/a', 'org/a', 'org/a', 'org/a'])
 })
 
 describe('agents', () => {

@@ -7,6 +7,7 @@ import { agentCommands } from './commands/agents.ts'
 import { eventCommands } from './commands/events.ts'
 import { joinLinkCommands } from './commands/join-link.ts'
 import { keyCommands } from './commands/keys.ts'
+import { modelStayCommands } from './commands/model-stay.ts'
 import { modelCommands } from './commands/models.ts'
 import { usageCommands } from './commands/usage.ts'
 import { findConnection } from './connection.ts'
@@ -17,6 +18,7 @@ const commands: readonly Command[] = [
   ...keyCommands,
   ...agentCommands,
   ...modelCommands,
+  ...modelStayCommands,
   ...usageCommands,
   ...eventCommands,
 ]

@@ -39,6 +39,26 @@ test('a model that nobody has used for long is unloaded, one in use or used late
   expect(bench.instances.held.map(({ load }) => load.instanceId)).toEqual([a])
 })
 
+test('the server’s word on a model counts before this machine’s, also when it changes', () => {
+  const bench = new Bench()
+  const engine = bench.ready(a, 'a')
+  const check = (idleUnloadMs: number | null) =>
+    brief(bench.handle({ type: 'idle_check', idleUnloadMs }))
+  const say = (stay: object) => brief(bench.order({ ...loadOf(a, 'a'), ...stay }))
+  bench.now += 60 * minute
+  expect(say({ pinned: true })).toEqual(['instance ready'])
+  expect(check(30 * minute)).toEqual([])
+  say({ idleUnloadMs: 0 })
+  expect(check(30 * minute)).toEqual([])
+  say({ idleUnloadMs: 61 * minute })
+  expect(check(30 * minute)).toEqual([])
+  say({})
+  expect(check(null)).toEqual([])
+  say({ idleUnloadMs: 60 * minute })
+  expect(check(null)).toEqual(['close_engine'])
+  expect(brief(bench.handle({ type: 'engine_closed', engine }))).toEqual(['instance unloaded'])
+})
+
 test('a model of the owner’s own engine stays: its memory is not ours', () => {
   const bench = new Bench()
   const source = { kind: 'external', modelId: 'llama3.1:8b', fingerprint: null } as const

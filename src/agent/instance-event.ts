@@ -34,7 +34,7 @@ export type InstanceEvent =
   /** Whether a GPU is too hot to work, and why; null: it is not. */
   | { readonly type: 'heat'; readonly refusal: string | null }
   /** Time to look for models that nobody uses. */
-  | { readonly type: 'idle_check'; readonly idleUnloadMs: number }
+  | { readonly type: 'idle_check'; readonly idleUnloadMs: number | null }
   | { readonly type: 'connected'; readonly draining: boolean }
   | { readonly type: 'disconnected' }
 

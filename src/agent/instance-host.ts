@@ -31,7 +31,7 @@ export type InstanceHostDeps = {
   /** What was measured of the GPUs, with nothing of ours loaded. */
   readonly gpuMemory: () => GpuMemory
   readonly quarantine: Pick<Quarantine, 'files' | 'add'>
-  /** A model that nobody has used for so long is unloaded; null: never. */
+  /** A model that nobody has used for so long is unloaded, unless the server says otherwise of it; null: never. */
   readonly idleUnloadMs: number | null
   /** Somebody wants something of this machine (a file, a model, an answer), or nobody does any more. */
   readonly onActivity: (busy: boolean) => void
@@ -127,7 +127,6 @@ export class InstanceHost {
 
   #watchIdle(): void {
     const { idleUnloadMs, timers } = this.#deps
-    if (idleUnloadMs === null) return
     this.#cancelIdleCheck = timers.after(agentLimits.idleCheckMs, () => {
       this.#handle({ type: 'idle_check', idleUnloadMs })
       this.#watchIdle()

@@ -36,6 +36,9 @@ export type Phase =
 /** A job of either kind. */
 export type AnyAssign = Assign | AssignEmbed
 
+/** How long it stays in memory, as the server said last. */
+export type Stay = Pick<Load, 'pinned' | 'idleUnloadMs'>
+
 export type RunningJob = Pick<Assign, 'stream' | 'attempt' | 'jobId'>
 
 /** One placement of one model on this machine. */
@@ -56,6 +59,7 @@ export type Instance = {
   admitted: Room | null
   /** It ran out of memory once: it gets less of the GPU. */
   lessGpu: boolean
+  stay: Stay
 }
 
 export const newInstance = (load: Load, now: Instant): Instance => ({
@@ -68,7 +72,28 @@ export const newInstance = (load: Load, now: Instant): Instance => ({
   footprint: { mainBytes: 0, gpuBytes: 0 },
   admitted: null,
   lessGpu: false,
+  stay: stayOf(load),
 })
+
+/** @returns what a repeated order may change */
+export const stayOf = ({ pinned, idleUnloadMs }: Load): Stay => ({
+  ...(pinned !== undefined && { pinned }),
+  ...(idleUnloadMs !== undefined && { idleUnloadMs }),
+})
+
+/**
+ * When it is unloaded unless somebody uses it.
+ * @param idleUnloadMs of this machine, for models that the server says nothing of; null: never
+ * @returns null: it stays
+ */
+export function idleEnd(
+  { load, stay, lastUsedAt }: Instance,
+  idleUnloadMs: number | null,
+): Instant | null {
+  if (stay.pinned === true || externalSourceOf(load) !== undefined) return null
+  const unusedMs = stay.idleUnloadMs ?? idleUnloadMs
+  return unusedMs === null || unusedMs === 0 ? null : lastUsedAt + unusedMs
+}
 
 /** Set when no file is loaded, because an engine that the owner runs serves the model. */
 export const externalSourceOf = ({ sources }: Load): ExternalSource | undefined =>

@@ -103,6 +103,18 @@ describe('a model that does not fit beside the others', () => {
     ])
   })
 
+  test('never goes in for a pinned one, and does not wait for it either', () => {
+    const bench = new Bench()
+    bench.ready(a, 'a')
+    bench.order({ ...loadOf(a, 'a'), pinned: true })
+    expect(brief(bench.order(loadOf(b, 'b'), tight))).toEqual(['instance failed'])
+    bench.order(loadOf(b, 'b'))
+    expect(brief(bench.fileReady(b, tight))).toEqual(['instance failed'])
+    bench.order(loadOf(a, 'a'))
+    bench.order(loadOf(b, 'b'), tight)
+    expect(brief(bench.fileReady(b, tight))).toContain('close_engine')
+  })
+
   test('that was unloaded and loaded again takes no notice of an old look', () => {
     const bench = new Bench()
     bench.ready(a, 'a')

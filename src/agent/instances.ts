@@ -12,8 +12,10 @@ import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
 import {
   engineOf,
   externalSourceOf,
+  idleEnd,
   jobKey,
   newInstance,
+  stayOf,
   usesGpu,
   type AnyAssign,
   type Instance,
@@ -110,7 +112,10 @@ export class Instances {
 
   #load(load: Load, availableBytes: number): Commands {
     const known = this.#held.of(load.instanceId)
-    if (known !== undefined && known.phase.name !== 'failed') return [report(known)]
+    if (known !== undefined && known.phase.name !== 'failed') {
+      known.stay = stayOf(load)
+      return [report(known)]
+    }
     if (known === undefined && this.#held.size >= limits.instancesPerAgentMax) {
       const message = `this agent holds ${limits.instancesPerAgentMax} models; that is the limit`
       return [
@@ -141,15 +146,11 @@ export class Instances {
   }
 
   /** Memory that nobody has used for long goes back to the machine's owner; an engine of the owner holds none of ours. */
-  #unloadIdle(idleUnloadMs: number): Commands {
-    const unused = this.held.filter(
-      instance =>
-        isIdle(instance) &&
-        externalSourceOf(instance.load) === undefined &&
-        this.#now - instance.lastUsedAt >= idleUnloadMs,
-    )
-    return unused.flatMap(instance => {
-      const minutes = Math.round(idleUnloadMs / 60_000)
+  #unloadIdle(idleUnloadMs: number | null): Commands {
+    return this.held.filter(isIdle).flatMap(instance => {
+      const end = idleEnd(instance, idleUnloadMs)
+      if (end === null || this.#now < end) return []
+      const minutes = Math.round((this.#now - instance.lastUsedAt) / 60_000)
       const text = `${instance.load.manifest.name} is unloaded: unused for ${minutes} min`
       return [log('info', text), ...this.#held.letGo(instance)]
     })

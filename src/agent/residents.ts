@@ -18,12 +18,17 @@ export function residentsOf(held: readonly Instance[], leaving: readonly Instanc
       instanceId: instance.load.instanceId,
       sha256,
       lastUsedAt: instance.lastUsedAt,
-      state: isIdle(instance) && !leaving.includes(instance) ? 'idle' : 'later',
+      state: leaving.includes(instance) ? 'later' : stateOf(instance),
       hiddenBytes:
         instance.phase.name === 'ready' ? mappedBytes(instance) : hiddenWhileLoading(instance),
       frees: isShared ? ownBytes(instance) : instance.footprint,
     }
   })
+}
+
+function stateOf(instance: Instance): Resident['state'] {
+  if (instance.stay.pinned === true) return 'pinned'
+  return isIdle(instance) ? 'idle' : 'later'
 }
 
 /** In memory, and nobody wants anything of it. */

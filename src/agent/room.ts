@@ -24,7 +24,7 @@ export type Resident = Evictable & {
    */
   readonly hiddenBytes: number
   /** In use, still loading or just leaving: it may go `later`. */
-  readonly state: 'idle' | 'later'
+  readonly state: 'idle' | 'later' | 'pinned'
 }
 
 /** What to do with a model that wants in. */
@@ -47,7 +47,8 @@ export function askForRoom(room: Room, residents: readonly Resident[]): RoomAnsw
   if (idle !== null) return { type: 'evict', instanceIds: idle }
   // Less than the best place on the GPU is no reason to wait: the rest goes to main memory, where that has room.
   if (isMet(shortfall(room, room.needNow, residents))) return { type: 'fits' }
-  const type = chooseEvictions(residents, shortBy) === null ? 'refuse' : 'wait'
+  const movable = residents.filter(({ state }) => state !== 'pinned')
+  const type = chooseEvictions(movable, shortBy) === null ? 'refuse' : 'wait'
   return { type, error: noRoom(room, residents) }
 }
 

@@ -46,7 +46,10 @@ export const HeartbeatAckSchema = Type.Object({
   sequence: Type.Integer({ minimum: 1 }),
 })
 
-/** Put a model into memory. The agent answers with `instance` messages until it is ready or failed. */
+/**
+ * Put a model into memory. The agent answers with `instance` messages until it is ready or failed. For an instance that is
+ * there already only `pinned` and `idleUnloadMs` count, so it may always be repeated.
+ */
 export const LoadSchema = Type.Object({
   type: Type.Literal('load'),
   instanceId: InstanceIdSchema,
@@ -57,6 +60,10 @@ export const LoadSchema = Type.Object({
   slots: Type.Integer({ minimum: 1, maximum: limits.slotsPerInstanceMax }),
   /** True: the machine's GPUs may not serve (an old card, a bad driver, heat); into main memory alone. */
   withoutGpu: Type.Optional(Type.Boolean()),
+  /** It is not unloaded for another model, nor because nobody uses it. Absent: it may be. */
+  pinned: Type.Optional(Type.Boolean()),
+  /** Unused for so long it is unloaded; 0: never. Absent: the agent decides. */
+  idleUnloadMs: Type.Optional(Type.Integer({ minimum: 0 })),
 })
 export type Load = Static<typeof LoadSchema>
 

@@ -1,6 +1,6 @@
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
-import type { ModelFacts } from './event.ts'
+import type { ModelFacts, OrderChange } from './event.ts'
 import type { AgentStanding } from './liveness.ts'
 
 /** Everything the scheduler can ask for. The dispatcher performs commands in their order. */
@@ -47,7 +47,17 @@ export type SchedulerCommand =
       /** Its GPUs may not serve. */
       readonly withoutGpu: boolean
     }
+  /** The order to load it once more, for an instance that is there: how long it stays may have changed. */
+  | {
+      readonly type: 'remind'
+      readonly agentId: AgentId
+      readonly instanceId: InstanceId
+      readonly model: ModelFacts
+      readonly withoutGpu: boolean
+    }
   | { readonly type: 'unload'; readonly agentId: AgentId; readonly instanceId: InstanceId }
+  /** To be kept where it outlives the process. */
+  | ({ readonly type: 'order' } & OrderChange)
   /** How the agent stands has changed. On `red` its jobs must move. */
   | {
       readonly type: 'standing'

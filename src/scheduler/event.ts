@@ -9,6 +9,14 @@ import type { ProtocolFeature } from '../protocol/version.ts'
 import type { PromptPrefix } from './prefix-affinity.ts'
 import type { Priority } from './priority.ts'
 
+/** What an operator wants of a model on an agent. */
+export type OrderChange = {
+  readonly agentId: AgentId
+  readonly model: string
+  /** Whether it is to be in memory; null: there is no order any more. */
+  readonly loaded: boolean | null
+}
+
 /** A catalogue entry as far as placement needs it. */
 export type ModelFacts = {
   readonly name: string
@@ -115,7 +123,19 @@ export type SchedulerEvent =
       readonly agentId: AgentId | null
       readonly spareInstanceIds: readonly InstanceId[]
     }
-  | { readonly type: 'unload_model'; readonly model: string }
+  /** An operator wants it in memory nowhere. `enrolled`: agents that may be away; absent: none. */
+  | {
+      readonly type: 'unload_model'
+      readonly model: string
+      readonly enrolled?: readonly AgentId[]
+    }
+  /** What operators had ordered before this process began, and agents are still to do. */
+  | {
+      readonly type: 'model_orders'
+      readonly orders: readonly (OrderChange & { readonly spareInstanceId: InstanceId })[]
+    }
+  /** How long the model stays in memory was changed. */
+  | { readonly type: 'model_stay'; readonly model: string }
   | {
       readonly type: 'request'
       readonly jobId: JobId

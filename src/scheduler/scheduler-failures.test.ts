@@ -65,9 +65,16 @@ describe('failures', () => {
   test('an instance that was told to unload gets nothing new', () => {
     const pool = new Pool()
     pool.up('a', { instances: [ready('i-a')] })
-    expect(pool.handle({ type: 'unload_model', model: 'tiny' })).toHaveLength(1)
+    expect(pool.handle({ type: 'unload_model', model: 'tiny' })).toMatchObject([
+      { type: 'unload' },
+      { type: 'order', loaded: false },
+    ])
     expect(pool.handle({ type: 'unload_model', model: 'tiny' })).toHaveLength(0)
-    expect(pool.request('1')).toMatchObject([{ type: 'load' }, { type: 'lease', instanceId: '1' }])
+    expect(pool.request('1')).toMatchObject([
+      { type: 'load' },
+      { type: 'lease', instanceId: '1' },
+      { type: 'order', loaded: null },
+    ])
   })
 
   test('a model that leaves the catalogue is unloaded, and its interrupted jobs do not go on with other weights', () => {

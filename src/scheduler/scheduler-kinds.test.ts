@@ -42,7 +42,10 @@ test('an operator’s wish to load it everywhere leaves older agents out', () =>
     agentId: null,
     spareInstanceIds: [spare('i-1'), spare('i-2')],
   })
-  expect(commands).toMatchObject([{ type: 'load', agentId: 'new' }])
+  expect(commands).toMatchObject([
+    { type: 'load', agentId: 'new' },
+    { type: 'order', agentId: 'new' },
+  ])
 })
 
 test('a job goes only to agents that listed what it needs, also when it moves', () => {

@@ -1,15 +1,15 @@
 import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId, InstanceId, JobId } from '../protocol/ids.ts'
-import { instanceOf, isStranded, type Agent, type Instance } from './agent.ts'
+import { isStranded, type Agent, type Instance } from './agent.ts'
 import type { SchedulerCommand } from './command.ts'
 import type { ModelFacts, SchedulerEvent } from './event.ts'
-import { obstacle } from './feasibility.ts'
 import { Fleet } from './fleet.ts'
 import type { Holders } from './holders.ts'
 import { Job, waitingOf } from './job.ts'
 import { standingOf } from './liveness.ts'
 import { ModelNames } from './model-names.ts'
+import { OperatorOrders } from './operator-orders.ts'
 import { choosePlacement, chooseStandby, type Placement } from './placement.ts'
 import type { Priority } from './priority.ts'
 import { Pump } from './pump.ts'
@@ -35,6 +35,13 @@ export class Scheduler {
     queue: this.#queue,
     place: waiting => this.#place(waiting),
   })
+  readonly #orders = new OperatorOrders({
+    fleet: this.#fleet,
+    models: this.#models,
+    load: (agent, instanceId, model) => this.#load(agent, instanceId, model),
+    unload: (agent, instance) => this.#leave(agent, instance),
+    tell: command => this.#out.push(command),
+  })
   /** Of the event that is being handled. */
   #now: Instant = 0
   #out: SchedulerCommand[] = []
@@ -45,6 +52,7 @@ export class Scheduler {
     this.#fleet.wake(now)
     this.#take(event)
     this.#pump.run(now)
+    this.#orders.report()
     return this.#out
   }
 
@@ -61,6 +69,11 @@ export class Scheduler {
   /** What is believed about an agent; for display, never to decide upon. */
   agent(id: AgentId): Readonly<Agent> | undefined {
     return this.#fleet.agents.get(id)
+  }
+
+  /** Whether an operator wants the model in memory there; for display. */
+  isWanted(agentId: AgentId, model: string): boolean {
+    return this.#orders.isWanted(agentId, model)
   }
 
   agents(): Iterable<Readonly<Agent>> {
@@ -100,10 +113,16 @@ export class Scheduler {
         this.#instanceChanged(event)
         return
       case 'load_model':
-        this.#loadModel(event)
+        this.#orders.load(event, this.#now)
         return
       case 'unload_model':
-        this.#unload(instance => instance.modelSha256 === this.#models.get(event.model)?.sha256)
+        this.#orders.unload(event, this.#now)
+        return
+      case 'model_orders':
+        this.#orders.restore(event, this.#now)
+        return
+      case 'model_stay':
+        this.#orders.stayChanged(event.model)
         return
       case 'request':
         this.#request(event)
@@ -226,6 +245,7 @@ export class Scheduler {
     const instance = this.#fleet.load(agent, instanceId, model, this.#now)
     const withoutGpu = instance.withoutGpu && model.external === undefined
     this.#out.push({ type: 'load', agentId: agent.id, instanceId, model, withoutGpu })
+    this.#orders.loaded(agent, model)
     return instance
   }
 
@@ -254,12 +274,14 @@ export class Scheduler {
     this.#room.keepOnly(name => this.#models.has(name))
     this.#fleet.setCatalogue(models, this.#now)
     this.#unload(instance => this.#models.of(instance.modelSha256).length === 0)
+    this.#orders.catalogueChanged()
   }
 
   #agentUp(facts: EventOf<'agent_up'>): void {
     const agent = this.#fleet.up(facts, this.#now)
     this.#out.push({ type: 'standing', agentId: agent.id, standing: agent.standing })
     this.#unload(instance => this.#models.of(instance.modelSha256).length === 0, [agent])
+    this.#orders.agentUp(agent, this.#now)
   }
 
   #agentDown(agentId: AgentId): void {
@@ -305,23 +327,12 @@ export class Scheduler {
     const { agentId, instanceId } = event
     const agent = this.#fleet.agents.get(agentId)
     if (agent === undefined) return
+    const bySelf = agent.instances.get(instanceId)?.leaving === false
     this.#fleet.report(agent, event, this.#now)
+    if (event.status.state === 'unloaded')
+      this.#orders.gone(agent, event.modelSha256, bySelf, this.#now)
     // The agent keeps a failed instance until it is told to let it go.
     if (event.status.state === 'failed') this.#out.push({ type: 'unload', agentId, instanceId })
-  }
-
-  #loadModel(event: EventOf<'load_model'>): void {
-    const model = this.#models.get(event.model)
-    if (model === undefined) return
-    const spare = [...event.spareInstanceIds]
-    for (const agent of this.#fleet.agents.values()) {
-      if (event.agentId !== null && agent.id !== event.agentId) continue
-      if (instanceOf(agent, model) !== undefined) continue
-      if (obstacle(agent, model, this.#now) !== null) continue
-      const instanceId = spare.pop()
-      if (instanceId === undefined) return
-      this.#load(agent, instanceId, model)
-    }
   }
 
   #unload(
@@ -331,9 +342,13 @@ export class Scheduler {
     for (const agent of agents)
       for (const instance of agent.instances.values()) {
         if (instance.leaving || !which(instance, agent)) continue
-        this.#fleet.leave(agent, instance, this.#now)
-        this.#out.push({ type: 'unload', agentId: agent.id, instanceId: instance.id })
+        this.#leave(agent, instance)
       }
+  }
+
+  #leave(agent: Agent, instance: Instance): void {
+    this.#fleet.leave(agent, instance, this.#now)
+    this.#out.push({ type: 'unload', agentId: agent.id, instanceId: instance.id })
   }
 
   #tick(): void {
@@ -341,6 +356,7 @@ export class Scheduler {
     for (const agent of this.#fleet.agents.values()) this.#announce(agent)
     // To be loaded anew without the GPU when somebody asks for it; what still runs there may end.
     this.#unload((instance, agent) => instance.leases.size === 0 && isStranded(agent, instance))
+    this.#orders.tick(this.#now)
     this.#out.push(...this.#room.news(this.#now))
   }
 

@@ -7,6 +7,7 @@ import { joinLinkRoutes } from './admin/join-link-routes.ts'
 import { keyRoutes } from './admin/key-routes.ts'
 import { ModelLibrary, type ModelLibraryDeps } from './admin/model-library.ts'
 import { adminModelRoutes } from './admin/model-routes.ts'
+import { modelStayRoutes } from './admin/model-stay-routes.ts'
 import { usageRoutes } from './admin/usage-routes.ts'
 import { chatBodyBytesMax } from './api/chat-request.ts'
 import { chatRoutes } from './api/chat-routes.ts'
@@ -90,6 +91,7 @@ export function createApp(deps: AppDeps) {
     .use(keyRoutes({ keys }))
     .use(agentRoutes({ keys, poolAdmin, store }))
     .use(adminModelRoutes({ keys, store, poolAdmin, library, clock }))
+    .use(modelStayRoutes({ keys, store, poolAdmin, library, clock }))
     .use(usageRoutes({ keys, store }))
     .use(eventRoutes({ keys, store }))
     .use(healthRoutes({ store, counts: () => poolAdmin.counts(), metrics, startTimer }))

@@ -72,8 +72,16 @@ export type PoolAdmin = {
   setAdminState(id: AgentId, state: AdminState): Promise<boolean>
   /** Reads the catalogue anew after it was changed. */
   catalogueChanged(): Promise<void>
-  /** Loads a model on the given agent, or on every active one that can hold it; a Failure when there is none. */
-  loadModel(name: string, agentId: AgentId | null): Promise<{ readonly agents: number } | Failure>
+  /** How long the model stays in memory was changed in the store. */
+  modelStayChanged(name: string): Promise<void>
+  /**
+   * Loads a model on the given agent, when it is back if it is away, or on every active one that can hold it; a Failure
+   * when there is none.
+   */
+  loadModel(
+    name: string,
+    agentId: AgentId | null,
+  ): Promise<{ readonly agents: number; readonly later?: number } | Failure>
   /** @returns on how many agents it was unloaded */
   unloadModel(name: string): Promise<number>
   /** What the owners' engines of all connected agents serve now. */

@@ -79,6 +79,13 @@ export class StaticPool implements PoolAdmin {
     return Promise.resolve()
   }
 
+  readonly stayChanges: string[] = []
+
+  modelStayChanged(name: string): Promise<void> {
+    this.stayChanges.push(name)
+    return Promise.resolve()
+  }
+
   loadModel(name: string, agentId: AgentId | null): ReturnType<PoolAdmin['loadModel']> {
     this.loads.push({ name, agentId })
     return Promise.resolve(this.loadOutcome)

@@ -1,3 +1,4 @@
+import type { Hello } from '../../src/protocol/agent-message.ts'
 import type { ChatJob } from '../../src/protocol/chat-job.ts'
 import type { ErrorCode } from '../../src/protocol/errors.ts'
 import type { Inventory } from '../../src/protocol/gpu.ts'
@@ -153,7 +154,13 @@ export async function connectAgent(
     id,
     seen = inventory,
     features = [],
-  }: { readonly id?: AgentId; readonly seen?: Inventory; readonly features?: string[] } = {},
+    instances = [],
+  }: {
+    readonly id?: AgentId
+    readonly seen?: Inventory
+    readonly features?: string[]
+    readonly instances?: Hello['instances']
+  } = {},
 ): Promise<ScriptedAgent> {
   const record =
     id === undefined
@@ -173,7 +180,7 @@ export async function connectAgent(
       signature: '',
       inventory: seen,
       region: null,
-      instances: [],
+      instances,
       streams: [{ stream: 99, attempt: 0 }],
     },
     agent,

@@ -75,9 +75,39 @@ export function modelPromises(store: () => Store): void {
     expect(await store().addModel(model('m'))).toBe(true)
   })
 
-  test.each([{ slots: 0 }, { contextTokens: 0 }])('%p is refused', async change => {
-    expect(await rejects(store().addModel(model('m', change)))).toBe(true)
+  test('stay in memory as long as was said last, each part for itself', async () => {
+    await store().addModel(model('m'))
+    expect(await store().setModelStay('m', { pinned: true })).toBe(true)
+    expect(await store().setModelStay('m', { idleUnloadMs: 0 })).toBe(true)
+    expect(await store().getModel('m')).toMatchObject({ pinned: true, idleUnloadMs: 0 })
+    await store().setModelStay('m', { pinned: false, idleUnloadMs: null })
+    expect(await store().getModel('m')).toEqual(model('m'))
+    expect(await store().setModelStay('other', { pinned: true })).toBe(false)
   })
+
+  test('orders of models are kept for each agent until they are taken back', async () => {
+    const [a, b] = [await enrolled(store()), await enrolled(store(), { name: 'attic' })]
+    await store().setModelOrder(a.id, 'm', true)
+    await store().setModelOrder(a.id, 'm', false)
+    await store().setModelOrder(b.id, 'm', true)
+    await store().setModelOrder(b.id, 'n', true)
+    await store().setModelOrder(b.id, 'n', null)
+    await store().setModelOrder(b.id, 'never', null)
+    const orders = [
+      { agentId: a.id, model: 'm', loaded: false },
+      { agentId: b.id, model: 'm', loaded: true },
+    ]
+    const byAgent = (x: { agentId: string }, y: { agentId: string }) =>
+      x.agentId < y.agentId ? -1 : 1
+    expect(await store().listModelOrders()).toEqual(orders.toSorted(byAgent))
+  })
+
+  test.each([{ slots: 0 }, { contextTokens: 0 }, { idleUnloadMs: -1 }])(
+    '%p is refused',
+    async change => {
+      expect(await rejects(store().addModel(model('m', change)))).toBe(true)
+    },
+  )
 }
 
 export function requestPromises(store: () => Store, db: () => StoreDatabase): void {

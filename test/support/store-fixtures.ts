@@ -140,6 +140,8 @@ export const model = (name: string, change: Partial<ModelRecord> = {}): ModelRec
   source: { kind: 'url', url: 'https://models.example/a.gguf' },
   contextTokens: 8_192,
   slots: 4,
+  pinned: false,
+  idleUnloadMs: null,
   addedAt: start,
   ...change,
 })

@@ -9,6 +9,8 @@ type Model = {
   readonly quantisation: string | null
   readonly contextTokens: number
   readonly slots: number
+  readonly pinned: boolean
+  readonly idleUnloadMs: number | null
 }
 
 const gibibytes = (bytes: number): string =>
@@ -20,6 +22,12 @@ const gibibytes = (bytes: number): string =>
 const pathOf = (name: string): string => `/admin/models/${encodeURIComponent(name)}`
 
 const agentsOf = (count: number): string => `${count} ${count === 1 ? 'machine' : 'machines'}`
+
+function staysText({ pinned, idleUnloadMs }: Model): string {
+  if (pinned) return 'pinned'
+  if (idleUnloadMs === 0) return 'until needed'
+  return idleUnloadMs === null ? '-' : `${Math.round(idleUnloadMs / 60_000)} min`
+}
 
 export const modelCommands: readonly Command[] = [
   {
@@ -41,6 +49,7 @@ export const modelCommands: readonly Command[] = [
         value: 'N',
         what: 'its vectors may be cut to so many values (not at all)',
       },
+      pin: { type: 'boolean', what: 'keep it in memory wherever it is loaded' },
     },
     summary: 'put a model into the catalogue',
     examples: [
@@ -68,6 +77,7 @@ export const modelCommands: readonly Command[] = [
         contextTokens,
         slots,
         embeddingDimensionsMin,
+        pinned: invocation.options['pin'] === true,
       })
       if ('problem' in answer) return answer
       const model = answer.body
@@ -91,7 +101,7 @@ export const modelCommands: readonly Command[] = [
       if ('problem' in answer) return answer
       return list(invocation, answer.body.data, models =>
         formatTable(
-          ['NAME', 'KIND', 'SIZE', 'QUANT', 'CONTEXT', 'SLOTS'],
+          ['NAME', 'KIND', 'SIZE', 'QUANT', 'CONTEXT', 'SLOTS', 'STAYS'],
           models.map(model => [
             model.name,
             model.kind,
@@ -99,6 +109,7 @@ export const modelCommands: readonly Command[] = [
             model.quantisation ?? '-',
             String(model.contextTokens),
             String(model.slots),
+            staysText(model),
           ]),
         ),
       )
@@ -113,12 +124,18 @@ export const modelCommands: readonly Command[] = [
     async run(invocation) {
       const [name = ''] = invocation.args
       const agentId = textOption(invocation, 'agent')
-      const answer = await invocation.api.post<{ agents: number }>(`${pathOf(name)}/load`, {
-        agentId,
-      })
+      const answer = await invocation.api.post<{ agents: number; later?: number }>(
+        `${pathOf(name)}/load`,
+        {
+          agentId,
+        },
+      )
       if ('problem' in answer) return answer
+      const { agents, later = 0 } = answer.body
       invocation.output.note(
-        `${name} is loaded, or being loaded, on ${agentsOf(answer.body.agents)}.\n`,
+        later > 0
+          ? `The machine is away; it loads ${name} when it is back.\n`
+          : `${name} is loaded, or being loaded, on ${agentsOf(agents)}.\n`,
       )
       return null
     },

@@ -30,6 +30,7 @@ export type ModelInput = {
   readonly slots: number | null
   /** The operator knows that the model's vectors may be cut to so many values; null: they may not. */
   readonly embeddingDimensionsMin: number | null
+  readonly pinned: boolean
 }
 
 export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput {
@@ -50,6 +51,7 @@ export function parseModelInput(body: JsonObject, read: FieldReader): ModelInput
       1,
       limits.embeddingDimensionsMax,
     ),
+    pinned: read.boolean(body['pinned'], 'pinned') ?? false,
   }
 }
 
@@ -118,6 +120,8 @@ export async function addModel(
     },
     source,
     ...settingsOf(input, described),
+    pinned: input.pinned,
+    idleUnloadMs: null,
     addedAt: clock.now(),
   }
   if (!(await store.addModel(record))) return nameTaken(input.name)

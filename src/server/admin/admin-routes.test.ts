@@ -316,6 +316,25 @@ describe('models', () => {
     expect(whole(await remove('/admin/models/a'))).toEqual({ name: 'a', removed: true })
   })
 
+  test('how long one stays in memory is changed part by part, and nothing else', async () => {
+    await add({ pinned: true })
+    expect((await get('/admin/models')).body.data).toMatchObject([
+      { pinned: true, idleUnloadMs: null },
+    ])
+    const stay = (change: object) => post('/admin/models/a/stay', change)
+    const changed = { name: 'a', pinned: true, idleUnloadMs: 60_000 }
+    expect(whole(await stay({ idleUnloadMs: 60_000 }))).toEqual(changed)
+    expect(whole(await stay({ pinned: false, idleUnloadMs: null }))).toEqual({
+      name: 'a',
+      pinned: false,
+      idleUnloadMs: null,
+    })
+    for (const wrong of [{}, { pinned: 'yes' }, { idleUnloadMs: -1 }, { slots: 3 }])
+      expect((await stay(wrong)).status).toBe(400)
+    expect((await post('/admin/models/b/stay', { pinned: true })).status).toBe(404)
+    expect(api.pool.stayChanges).toEqual(['a', 'a'])
+  })
+
   test('loading asks the pool, on all agents or one, and says why it cannot be', async () => {
     await add({ name: 'org/a' })
     const agent = await enrolled(database.store)

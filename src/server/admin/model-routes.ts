@@ -36,6 +36,10 @@ const ModelView = t.Object({
   contextTokensTrained: integer(),
   contextTokens: integer({ description: 'Tokens one slot gets' }),
   slots: integer({ description: 'Requests one agent serves at the same time' }),
+  pinned: t.Boolean({ description: 'Stays in memory wherever it is loaded' }),
+  idleUnloadMs: t.Nullable(
+    integer({ description: 'Unused for so long, it goes; 0: never; null: the agents decide' }),
+  ),
   source: t.String({ description: 'Path on the server, URL, or external:MODEL_ID' }),
   addedAt: t.String({ format: 'date-time' }),
 })
@@ -52,6 +56,8 @@ const example: typeof ModelView.static = {
   contextTokensTrained: 131_072,
   contextTokens: contextTokensDefault,
   slots: slotsDefault,
+  pinned: false,
+  idleUnloadMs: null,
   source: '/srv/models/llama-3.1-8b-q4.gguf',
   addedAt: '2026-12-01T12:00:00.000Z',
 }
@@ -114,6 +120,7 @@ const describeAdd = describeRoute({
             'No file says this; its maker does.',
         }),
       ),
+      pinned: t.Optional(t.Boolean({ description: 'Stays in memory wherever it is loaded' })),
     }),
     examples: {
       aFile: { name: 'llama-3.1-8b-q4', source: '/srv/models/llama-3.1-8b-q4.gguf' },
@@ -138,7 +145,8 @@ const describeLoad = describeRoute({
   tag: 'Models',
   summary: 'Load a model',
   description:
-    'On one agent, or on every active one that can hold it. Without this a model is loaded when first asked for.',
+    'On one agent, also one that is away, or on every active one that can hold it; it is loaded there again after ' +
+    'they were away, until it is unloaded or they need the room. Without this a model is loaded when first asked for.',
   scope: 'admin',
   body: {
     schema: t.Object({ agentId: t.Optional(t.String({ format: 'uuid' })) }),
@@ -146,7 +154,12 @@ const describeLoad = describeRoute({
   },
   success: {
     description: 'On how many agents it is loaded or loading',
-    schema: t.Object({ agents: integer() }),
+    schema: t.Object({
+      agents: integer(),
+      later: t.Optional(
+        integer({ description: 'Away now; it is loaded there when they are back' }),
+      ),
+    }),
     example: { agents: 2 },
   },
   errors: [unknownModel, { code: 'no_capable_agent', message: 'No agent can hold the model.' }],
@@ -193,7 +206,14 @@ export const adminModelRoutes = (deps: AddModelDeps & { readonly keys: KeyServic
     .post(
       '/admin/models',
       async ({ request, server }) => {
-        const known = ['name', 'source', 'contextTokens', 'slots', 'embeddingDimensionsMin']
+        const known = [
+          'name',
+          'source',
+          'contextTokens',
+          'slots',
+          'embeddingDimensionsMin',
+          'pinned',
+        ]
         const input = await readAdminBody(request, known, parseModelInput)
         if (isFailure(input)) return errorResponse(input)
         // Downloading and hashing take minutes, in which nothing is written to the connection.
@@ -249,6 +269,8 @@ function toModelView({
   source,
   contextTokens,
   slots,
+  pinned,
+  idleUnloadMs,
   addedAt,
 }: ModelRecord): typeof ModelView.static {
   const { name, sha256, sizeBytes, architecture, quantisation, contextTokensTrained } = manifest
@@ -265,6 +287,8 @@ function toModelView({
     contextTokensTrained,
     contextTokens,
     slots,
+    pinned,
+    idleUnloadMs,
     source: formatSource(source),
     addedAt: new Date(addedAt).toISOString(),
   }

@@ -74,6 +74,11 @@ export async function assemblePool({
   await forgetFormerConnections(store, known)
   records.agents.expect(known, clock.now())
   await poolAdmin.catalogueChanged()
+  const orders = await store.listModelOrders()
+  dispatcher.schedule({
+    type: 'model_orders',
+    orders: orders.map(order => ({ ...order, spareInstanceId: random.instanceId() })),
+  })
   return { ...records, catalogue, settlement, dispatcher, poolAdmin, metrics }
 }
 

@@ -63,13 +63,17 @@ export class Catalogue {
   ): ServerMessage | undefined {
     const record = this.#byName.get(model.name)
     if (record === undefined) return undefined
-    const { manifest: whole, source, contextTokens, slots } = record
+    const { manifest: whole, source, contextTokens, slots, pinned, idleUnloadMs } = record
     // The agent reads the shape from the file itself.
     const { shape: _, ...manifest } = whole
     // An agent on the server's own machine reads the file where it lies; any other fetches it from the server.
     const download = { kind: 'url', url: `/models/${manifest.sha256}` } as const
     const sources = source.kind === 'path' ? [source, download] : [source]
-    const only = withoutGpu ? { withoutGpu } : {}
+    const stay = {
+      ...(pinned && { pinned }),
+      ...(idleUnloadMs !== null && { idleUnloadMs }),
+    }
+    const only = { ...(withoutGpu && { withoutGpu }), ...stay }
     return { type: 'load', instanceId, manifest, sources, contextTokens, slots, ...only }
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock, Instant } from '../../clock.ts'
 import { knownFailure, type Failure } from '../../protocol/errors.ts'
-import type { AgentId, InstanceId, JobId } from '../../protocol/ids.ts'
+import type { AgentId, JobId } from '../../protocol/ids.ts'
 import type { Hello } from '../../protocol/agent-message.ts'
 import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
 import type { SchedulerCommand } from '../../scheduler/command.ts'
@@ -29,7 +29,9 @@ import type { HealthWatch } from './health-watch.ts'
 import type { Hedging } from './hedging.ts'
 import { tellOfMachine } from './machine-news.ts'
 import { chatRefusal, embedRefusal } from './model-refusal.ts'
+import { orderModel } from './order-model.ts'
 import type { PoolRandom } from './pool-random.ts'
+import type { RegistryWriter } from './registry-writer.ts'
 import type { ReliabilityWatch } from './reliability-watch.ts'
 import type { Settlement } from './settlement.ts'
 import { StallJudge } from './stall-judge.ts'
@@ -44,6 +46,7 @@ export type DispatcherDeps = {
   readonly random: PoolRandom
   /** Null: a first token may be as late as it wants. */
   readonly hedging: Hedging | null
+  readonly registry: Pick<RegistryWriter, 'order'>
 }
 
 /**
@@ -238,7 +241,7 @@ export class Dispatcher implements Inference {
   }
 
   #perform(command: SchedulerCommand): void {
-    const { agents, catalogue } = this.#deps
+    const { agents } = this.#deps
     switch (command.type) {
       case 'lease': {
         const flight = this.#flights.ofJob(command.jobId)
@@ -265,15 +268,11 @@ export class Dispatcher implements Inference {
         if (flight !== undefined) this.#relay(flight, { type: 'refused', error: command.error })
         return
       }
-      case 'load': {
-        const { agentId, instanceId, model, withoutGpu } = command
-        const load = catalogue.loadMessage(model, instanceId, withoutGpu)
-        if (load !== undefined) agents.send(agentId, load)
-        else this.#cannotLoad(agentId, instanceId, model.sha256)
-        return
-      }
+      case 'load':
+      case 'remind':
       case 'unload':
-        agents.send(command.agentId, { type: 'unload', instanceId: command.instanceId })
+      case 'order':
+        if (!orderModel(this.#deps, command) && command.type === 'load') this.#cannotLoad(command)
         return
       case 'standing':
         agents.standing(command.agentId, command.standing.status, this.#deps.clock.now())
@@ -358,9 +357,10 @@ export class Dispatcher implements Inference {
     }
   }
 
-  #cannotLoad(agentId: AgentId, instanceId: InstanceId, modelSha256: string): void {
+  #cannotLoad({ agentId, instanceId, model }: SchedulerCommand & { readonly type: 'load' }): void {
     const error = { code: 'model_not_found', message: 'it was taken out of the catalogue' }
     const status = { state: 'failed', error } as const
+    const modelSha256 = model.sha256
     this.schedule({ type: 'instance', agentId, instanceId, modelSha256, status })
   }
 

@@ -50,10 +50,16 @@ export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
     catalogueChanged: async () => {
       dispatcher.schedule({ type: 'catalogue', models: await catalogue.reload() })
     },
+    modelStayChanged: async name => {
+      dispatcher.schedule({ type: 'catalogue', models: await catalogue.reload() })
+      dispatcher.schedule({ type: 'model_stay', model: name })
+    },
     loadModel: (name, agentId) => loadModel(deps, name, agentId),
     unloadModel: async name => {
       const before = holders(deps, name)
-      dispatcher.schedule({ type: 'unload_model', model: name })
+      const enrolled = (await store.listAgents()).map(({ id }) => id)
+      dispatcher.schedule({ type: 'unload_model', model: name, enrolled })
+      await deps.registry.flush()
       return before
     },
     externalModels: () => agents.ids().flatMap(id => agents.get(id)?.externalModels ?? []),
@@ -110,14 +116,20 @@ async function loadModel(
   deps: PoolAdminDeps,
   name: string,
   agentId: AgentId | null,
-): Promise<{ readonly agents: number } | Failure> {
+): Promise<{ readonly agents: number; readonly later?: number } | Failure> {
   const { dispatcher, catalogue } = deps
   if (!catalogue.has(name))
     return { code: 'model_not_found', message: `the catalogue has no model ${name}` }
-  const spareInstanceIds = deps.agents.ids().map(deps.random.instanceId)
+  if (agentId !== null && (await deps.store.getAgent(agentId)) === undefined)
+    return { code: 'no_capable_agent', message: 'there is no agent of this id' }
+  const spareInstanceIds = [...deps.agents.ids(), null].map(deps.random.instanceId)
   dispatcher.schedule({ type: 'load_model', model: name, agentId, spareInstanceIds })
+  // What is promised outlives this process.
+  await deps.registry.flush()
   const agents = holders(deps, name, agentId)
   if (agents > 0) return { agents }
+  if (agentId !== null && dispatcher.scheduler.isWanted(agentId, name))
+    return { agents: 0, later: 1 }
   return { code: 'no_capable_agent', message: `no connected agent can hold ${name} now` }
 }
 

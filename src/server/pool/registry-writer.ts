@@ -2,6 +2,7 @@ import type { HealthRecord } from '../../capability/health-record.ts'
 import type { Instant } from '../../clock.ts'
 import type { Inventory } from '../../protocol/gpu.ts'
 import type { AgentId } from '../../protocol/ids.ts'
+import type { OrderChange } from '../../scheduler/event.ts'
 import type { ReliabilityRecord } from '../../scheduler/reliability.ts'
 import type { AdminEvent } from '../notify/admin-event.ts'
 import type { AgentStatus, HistoryEvent, Store } from '../store/store.ts'
@@ -24,6 +25,8 @@ export class RegistryWriter {
   readonly #capabilities = new Map<AgentId, { inventory: Inventory; region: string | null }>()
   readonly #reliabilities = new Map<AgentId, { reliability: number; record: ReliabilityRecord }>()
   readonly #healths = new Map<AgentId, HealthRecord>()
+  /** By agent and model; at most as many as the operator gives orders between two writes. */
+  readonly #orders = new Map<string, OrderChange>()
   #history: HistoryEvent[] = []
   #events: AdminEvent[] = []
   #flushing: Promise<void> | null = null
@@ -52,6 +55,10 @@ export class RegistryWriter {
 
   health(id: AgentId, health: HealthRecord): void {
     this.#healths.set(id, health)
+  }
+
+  order(change: OrderChange): void {
+    this.#orders.set(`${change.agentId} ${change.model}`, change)
   }
 
   history(event: HistoryEvent): void {
@@ -92,6 +99,9 @@ export class RegistryWriter {
     )
     await drain(this.#healths, (id, health) => this.#store.setAgentHealth(id, health))
     await this.#writeEvents()
+    await drain(this.#orders, (_, { agentId, model, loaded }) =>
+      this.#store.setModelOrder(agentId, model, loaded),
+    )
     await this.#writeHistory()
   }
 
@@ -128,9 +138,9 @@ export class RegistryWriter {
 }
 
 /** Writes each entry and takes it out, unless it has changed meanwhile. */
-async function drain<Value>(
-  pending: Map<AgentId, Value>,
-  write: (id: AgentId, value: Value) => Promise<void>,
+async function drain<Key, Value>(
+  pending: Map<Key, Value>,
+  write: (id: Key, value: Value) => Promise<void>,
 ): Promise<void> {
   for (const [id, value] of pending) {
     await write(id, value)

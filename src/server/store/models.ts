@@ -1,9 +1,18 @@
-import { eq, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import type { StoreDatabase } from './database.ts'
-import { models } from './schema.ts'
+import { modelOrders, models } from './schema.ts'
 import type { ModelRecord, Store } from './store.ts'
 
-type ModelMethods = Pick<Store, 'addModel' | 'getModel' | 'listModels' | 'removeModel'>
+type ModelMethods = Pick<
+  Store,
+  | 'addModel'
+  | 'getModel'
+  | 'listModels'
+  | 'removeModel'
+  | 'setModelStay'
+  | 'listModelOrders'
+  | 'setModelOrder'
+>
 
 function toRecord(row: typeof models.$inferSelect): ModelRecord {
   const { name: _keptInManifest, ...record } = row
@@ -41,5 +50,31 @@ export const modelMethods = (db: StoreDatabase): ModelMethods => ({
       .where(eq(models.name, name))
       .returning({ name: models.name })
     return removed.length === 1
+  },
+
+  async setModelStay(name, stay) {
+    const changed = await db
+      .update(models)
+      .set(stay)
+      .where(eq(models.name, name))
+      .returning({ name: models.name })
+    return changed.length === 1
+  },
+
+  async listModelOrders() {
+    return db.select().from(modelOrders).orderBy(modelOrders.agentId, modelOrders.model)
+  },
+
+  async setModelOrder(agentId, model, loaded) {
+    if (loaded === null) {
+      await db
+        .delete(modelOrders)
+        .where(and(eq(modelOrders.agentId, agentId), eq(modelOrders.model, model)))
+      return
+    }
+    await db
+      .insert(modelOrders)
+      .values({ agentId, model, loaded })
+      .onConflictDoUpdate({ target: [modelOrders.agentId, modelOrders.model], set: { loaded } })
   },
 })

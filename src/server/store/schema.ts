@@ -146,13 +146,36 @@ export const models = pgTable(
     source: document<ModelSource>('source').notNull(),
     contextTokens: integer('context_tokens').notNull(),
     slots: integer('slots').notNull(),
+    /** Stays in memory wherever it is loaded. */
+    pinned: boolean('pinned').notNull().default(false),
+    /** Unused for so long it goes; 0: never; null: the agent decides. */
+    idleUnloadMs: bigint('idle_unload_ms', { mode: 'number' }),
     addedAt: instant('added_at').notNull(),
   },
   table => [
+    check('models_idle_unload_ms_is_a_duration', sql`${table.idleUnloadMs} >= 0`),
     check('models_manifest_has_the_name', sql`${table.manifest} ->> 'name' = ${table.name}`),
     check('models_context_tokens_is_positive', sql`${table.contextTokens} > 0`),
     check('models_slots_is_positive', sql`${table.slots} > 0`),
   ],
+)
+
+/**
+ * What an operator has ordered of an agent and the agent has not done yet, or is to do again when it comes back without. At
+ * most one row for an agent and a model; the server deletes what is done or whose model has left the catalogue.
+ */
+export const modelOrders = pgTable(
+  'model_orders',
+  {
+    agentId: uuid('agent_id')
+      .$type<AgentId>()
+      .notNull()
+      .references(() => agents.agentId, { onDelete: 'cascade' }),
+    model: safeVarchar('model', { charactersMax: 128 }).notNull(),
+    /** Whether it is to be in memory there, or not. */
+    loaded: boolean('loaded').notNull(),
+  },
+  table => [primaryKey({ columns: [table.agentId, table.model] })],
 )
 
 /**

@@ -82,7 +82,22 @@ export type ModelRecord = {
   readonly contextTokens: number
   /** Requests one agent serves at the same time. */
   readonly slots: number
+  /** It stays in memory wherever it is loaded. */
+  readonly pinned: boolean
+  /** Unused for so long it goes; 0: never; null: the agent decides. */
+  readonly idleUnloadMs: number | null
   readonly addedAt: Instant
+}
+
+/** How long a model stays in memory. */
+export type ModelStay = Pick<ModelRecord, 'pinned' | 'idleUnloadMs'>
+
+/** What an operator wants of a model on an agent. */
+export type ModelOrderRecord = {
+  readonly agentId: AgentId
+  readonly model: string
+  /** Whether it is to be in memory there, or not. */
+  readonly loaded: boolean
 }
 
 /** A request after its end. `promptTokens` and `completionTokens` are the server's own counts. */
@@ -168,6 +183,12 @@ export type Store = {
   listModels(): Promise<readonly ModelRecord[]>
   /** @returns false when there is no such model */
   removeModel(name: string): Promise<boolean>
+  /** Changes what is named, and nothing else. @returns false when there is no such model */
+  setModelStay(name: string, stay: Partial<ModelStay>): Promise<boolean>
+  /** Orders that agents are still to follow. */
+  listModelOrders(): Promise<readonly ModelOrderRecord[]>
+  /** `loaded` null: there is no order any more. */
+  setModelOrder(agentId: AgentId, model: string, loaded: boolean | null): Promise<void>
 
   /** Writes the request and adds to usage, once per job id however often it is called (acknowledgements get lost). */
   settleRequest(request: RequestRecord): Promise<void>
