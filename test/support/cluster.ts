@@ -62,7 +62,17 @@ export class Cluster {
   async addAgent(
     name: string,
     environment: Readonly<Record<string, string>> = {},
+    entry = 'src/agent/main.ts',
   ): Promise<Program> {
+    const env = await this.joinAgent(name, environment)
+    return this.runAgent(name, env, entry)
+  }
+
+  /** Enrols a machine. @returns the environment to run its agent with */
+  async joinAgent(
+    name: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Readonly<Record<string, string>>> {
     const { link } = await this.admin<{ link: string }>('POST', '/admin/join-links', {
       autoApprove: true,
     })
@@ -78,7 +88,16 @@ export class Cluster {
       env,
     )
     if ((await join_.exited) !== 0) throw new Error(`${name} could not join:\n${join_.output}`)
-    const agent = new Program(name, ['src/agent/main.ts', 'run'], env)
+    return env
+  }
+
+  /** Starts the agent of a machine that has joined; resolves when it is online. */
+  async runAgent(
+    name: string,
+    env: Readonly<Record<string, string>>,
+    entry = 'src/agent/main.ts',
+  ): Promise<Program> {
+    const agent = new Program(name, [entry, 'run'], env)
     this.#programs.push(agent)
     await agent.line(event('online'))
     return agent

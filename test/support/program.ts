@@ -30,6 +30,7 @@ export class Program {
   readonly #process: Bun.Subprocess<'ignore', 'pipe', 'pipe'>
   readonly #lines: string[] = []
   readonly #waiters = new Set<Waiter>()
+  readonly #watchers: ((line: string) => void)[] = []
 
   constructor(
     name: string,
@@ -81,6 +82,11 @@ export class Program {
     return new Promise((found, failed) => this.#waiters.add({ matches, found, failed }))
   }
 
+  /** Calls back for each line that comes from now on. */
+  watch(onLine: (line: string) => void): void {
+    this.#watchers.push(onLine)
+  }
+
   kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number> {
     this.#process.kill(signal)
     return this.#process.exited
@@ -105,6 +111,7 @@ export class Program {
   #line(line: string): void {
     this.#lines.push(line)
     if (this.#lines.length > linesKeptMax) this.#lines.shift()
+    for (const onLine of this.#watchers) onLine(line)
     for (const waiter of this.#waiters) {
       if (!waiter.matches(line)) continue
       this.#waiters.delete(waiter)
