@@ -58,17 +58,16 @@ export class Campaign {
 
   async #crowd(runs: readonly Run[]): Promise<readonly Outcome[]> {
     const { gate } = this.#pool
-    let accepted = await this.#pool.acceptedTokens()
+    const before = await this.#pool.acceptedTokens()
     const flights: Flight[] = []
     for (const run of runs) flights.push(await this.#depart(run))
     for (const [attempt, loss] of this.#options.losses.entries()) {
       const begun = await Promise.all(flights.map(({ stream }) => gate.begun({ stream, attempt })))
       await Promise.all(begun.map(one => gate.standing(one)))
-      for (const { run } of flights)
-        accepted += tokensAt(run, attempt) - (attempt === 0 ? 0 : tokensAt(run, attempt - 1))
-      await this.#pool.accepted(accepted)
+      const atStops = flights.reduce((sum, { run }) => sum + tokensAt(run, attempt), before)
+      await this.#pool.accepted(atStops)
       await this.#restarts
-      await this.#lose(flights, begun, loss)
+      await this.#lose(flights, begun, { loss, before })
     }
     const outcomes: Outcome[] = []
     for (const flight of flights) outcomes.push(await this.#arrive(flight))
@@ -85,8 +84,15 @@ export class Campaign {
     return { run, stream, answer }
   }
 
-  /** @returns once other workers have the streams */
-  async #lose(flights: readonly Flight[], begun: readonly Begun[], loss: Loss): Promise<void> {
+  /**
+   * @param what `before`: tokens that were accepted before the crowd
+   * @returns once other workers have the streams
+   */
+  async #lose(
+    flights: readonly Flight[],
+    begun: readonly Begun[],
+    { loss, before }: { readonly loss: Loss; readonly before: number },
+  ): Promise<void> {
     const { gate } = this.#pool
     const workers = new Map(begun.map(({ machine, workerPid }) => [machine, workerPid]))
     const lost = [...workers].map(([name, pid]) => ({ machine: this.#pool.machine(name), pid }))
@@ -109,6 +115,12 @@ export class Campaign {
     if (loss.awake === null) return
     // All that the lost ones still had to say comes while those that follow them stand a little further on.
     await goneOn(follower => gate.standing(follower))
+    await this.#pool.accepted(
+      flights.reduce(
+        (sum, { run }) => sum + (placeAfter(run, attempt - 1) ?? tokensAt(run, attempt - 1)),
+        before,
+      ),
+    )
     for (const { machine } of lost) loss.awake(machine)
     await Promise.all(begun.map(one => gate.ended(one)))
     for (const follower of followers) gate.go(follower)
@@ -132,7 +144,7 @@ export class Campaign {
     const { attempts, lost } = await this.#pool.records.of(heard.jobId)
     const replayed: number[] = []
     for (let attempt = 1; attempt < attempts; attempt++)
-      replayed.push((await this.#pool.gate.begun({ stream, attempt })).replayed)
+      replayed.push((await this.#pool.gate.begun({ stream, attempt })).tokenIds.length)
     return { run, heard, attempts, lost, replayed }
   }
 }

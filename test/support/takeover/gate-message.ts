@@ -1,3 +1,5 @@
+import type { TokenFrame } from '../../../src/protocol/token-frame.ts'
+
 /*
  * What a test's worker and the test say to each other, as lines of JSON over a Unix socket of the test's folder
  * (gated-worker.ts, gate.ts). The demo model is faster than any kill, so a worker stops where the test wants it and
@@ -20,12 +22,15 @@ export type StopAt = number | null
 
 export type WorkerWord =
   | { readonly say: 'here'; readonly machine: string; readonly pid: number }
-  /** It has a job, with so many tokens of an attempt before, and waits to be told where to stop. */
-  | ({ readonly say: 'begun'; readonly replayed: number } & Attempt)
+  /** It has a job, with the tokens of the attempts before, and waits to be told where to stop. */
+  | ({ readonly say: 'begun'; readonly tokenIds: readonly number[] } & Attempt)
   /** It stands; all frames of the tokens before are in the pipe to the agent. It waits to be told the next stop. */
   | ({ readonly say: 'standing'; readonly tokens: number } & Attempt)
-  /** The job has ended here, and its end is in the pipe unless it was cancelled. `held`: tokens that released no text. */
-  | ({ readonly say: 'ended'; readonly held: readonly number[] } & Attempt)
+  /** The job has ended here with these frames, and its end is in the pipe unless it was cancelled. */
+  | ({ readonly say: 'ended'; readonly frames: readonly SentFrame[] } & Attempt)
+
+/** A token's frame, or one of text alone. */
+export type SentFrame = Pick<TokenFrame, 'index' | 'tokenId' | 'segments'>
 
 export type GateWord = { readonly stopAt: StopAt } & Attempt
 

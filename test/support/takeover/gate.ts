@@ -4,6 +4,7 @@ import {
   LineReader,
   type Attempt,
   type GateWord,
+  type SentFrame,
   type StopAt,
   type WorkerWord,
 } from './gate-message.ts'
@@ -12,15 +13,14 @@ import {
 export type Begun = Attempt & {
   readonly machine: string
   readonly workerPid: number
-  /** Tokens of the attempts before. */
-  readonly replayed: number
+  /** Of the attempts before. */
+  readonly tokenIds: readonly number[]
 }
 
 type Place = {
   readonly begun: PromiseWithResolvers<Begun>
   readonly standing: PromiseWithResolvers<void>
-  /** With the tokens that released no text. */
-  readonly ended: PromiseWithResolvers<readonly number[]>
+  readonly ended: PromiseWithResolvers<readonly SentFrame[]>
   /** Tells the worker where to go from where it stands; null: it does not stand. */
   go: ((stopAt: StopAt) => void) | null
 }
@@ -80,8 +80,8 @@ export class Gate {
     return this.#place(attempt).standing.promise
   }
 
-  /** @returns the tokens that released no text */
-  ended(attempt: Attempt): Promise<readonly number[]> {
+  /** @returns what it sent */
+  ended(attempt: Attempt): Promise<readonly SentFrame[]> {
     return this.#place(attempt).ended.promise
   }
 
@@ -108,14 +108,14 @@ export class Gate {
         return
       }
       case 'ended':
-        this.#place(word).ended.resolve(word.held)
+        this.#place(word).ended.resolve(word.frames)
     }
   }
 
   #begin(socket: Bun.Socket<Line>, word: Extract<WorkerWord, { say: 'begun' }>): void {
-    const { stream, attempt, replayed } = word
+    const { stream, attempt, tokenIds } = word
     const { machine, pid } = socket.data
-    const begun = { stream, attempt, replayed, machine, workerPid: pid }
+    const begun = { stream, attempt, tokenIds, machine, workerPid: pid }
     let stopAt = this.#stops.get(keyOf(word)) ?? null
     if (attempt === 0 && this.#next !== null) {
       const { found } = this.#next

@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net'
 import type { EngineJob } from '../../../src/agent/engine/engine.ts'
 import type { JobEntry } from '../../../src/agent/worker/job-table.ts'
 import { loadModel, type LoadedModel } from '../../../src/agent/worker/load-model.ts'
@@ -13,6 +14,7 @@ import {
   machineVariable,
   type Attempt,
   type GateWord,
+  type SentFrame,
   type StopAt,
   type WorkerWord,
 } from './gate-message.ts'
@@ -24,28 +26,17 @@ import {
 
 /** The worker's end of the line to the test. */
 class GateLine {
-  readonly #socket: Bun.Socket
+  readonly #socket: Socket
   readonly #waiting = new Map<string, (stopAt: StopAt) => void>()
 
-  private constructor(socket: Bun.Socket) {
-    this.#socket = socket
-  }
-
-  static async open(): Promise<GateLine> {
+  constructor(path: string) {
     const reader = new LineReader<GateWord>()
-    const line: GateLine = new GateLine(
-      await Bun.connect({
-        unix: process.env[gateVariable] ?? '',
-        socket: {
-          data: (_, bytes) => {
-            for (const word of reader.push(bytes)) line.#hear(word)
-          },
-        },
-      }),
-    )
+    this.#socket = connect(path)
+    this.#socket.on('data', (bytes: Buffer) => {
+      for (const word of reader.push(bytes)) this.#hear(word)
+    })
     const machine = process.env[machineVariable] ?? ''
-    line.say({ say: 'here', machine, pid: process.pid })
-    return line
+    this.say({ say: 'here', machine, pid: process.pid })
   }
 
   /** @returns where to stop next */
@@ -79,7 +70,7 @@ class GatedJob {
   /** What is only said once the job is past its last stops: text that was held back to the end, then the end. */
   readonly #tail: (() => void)[] = []
   #end: (() => void) | null = null
-  readonly #held: number[] = []
+  readonly #frames: SentFrame[] = []
 
   constructor(line: GateLine, attempt: Attempt, tokens: number, stopAt: StopAt) {
     this.#line = line
@@ -90,9 +81,9 @@ class GatedJob {
 
   static async begin(line: GateLine, { job }: JobEntry<EngineJob>): Promise<GatedJob> {
     const attempt = { stream: job.stream, attempt: job.attempt }
-    const replayed = job.continuation?.tokenIds.length ?? 0
-    const stopAt = await line.ask({ say: 'begun', ...attempt, replayed })
-    return new GatedJob(line, attempt, replayed, stopAt)
+    const tokenIds = job.continuation?.tokenIds ?? []
+    const stopAt = await line.ask({ say: 'begun', ...attempt, tokenIds })
+    return new GatedJob(line, attempt, tokenIds.length, stopAt)
   }
 
   gateSampler(model: LoadedModel): LoadedModel {
@@ -121,7 +112,7 @@ class GatedJob {
         // Text that a continuation owes comes before its first token.
         if (tokenId === null && !isFirst) this.#tail.push(() => output.sendTokenFrame(bytes))
         else output.sendTokenFrame(bytes)
-        if (tokenId !== null && segments.length === 0) this.#held.push(index)
+        this.#frames.push({ index, tokenId, segments })
         isFirst = false
       },
       say: report => {
@@ -136,7 +127,7 @@ class GatedJob {
     for (const send of this.#tail) send()
     await this.#pass(this.#tokens + 1)
     this.#end?.()
-    this.#line.say({ say: 'ended', ...this.#attempt, held: this.#held })
+    this.#line.say({ say: 'ended', ...this.#attempt, frames: this.#frames })
   }
 
   async #pass(at: number): Promise<void> {
@@ -156,7 +147,7 @@ function frameOf(bytes: Uint8Array): TokenFrame {
   return frame
 }
 
-const line = await GateLine.open()
+const line = new GateLine(process.env[gateVariable] ?? '')
 
 const gated: WorkerParts['runTask'] = async (model, entry, output) => {
   if (model.kind !== 'chat' || !('chat' in entry.job)) {

@@ -1,5 +1,6 @@
 import { Cluster, demoModel } from '../cluster.ts'
 import { askedAnswers } from './answers.ts'
+import type { SentFrame } from './gate-message.ts'
 import { Gate } from './gate.ts'
 import { ask, type Heard } from './heard.ts'
 import { Machine } from './machine.ts'
@@ -17,8 +18,8 @@ export type Undisturbed = {
   readonly request: object
   readonly heard: Heard
   readonly tokens: number
-  /** Tokens that released no text: what they said was held back. */
-  readonly held: readonly number[]
+  /** What the worker sent. */
+  readonly frames: readonly SentFrame[]
 }
 
 /** One server and machines that are lost and come back, for as many runs as are wanted. */
@@ -66,8 +67,8 @@ export class TakeoverPool {
     for (const { name, request } of askedAnswers) {
       const begun = this.gate.nextStream(null)
       const heard = await this.ask(request)
-      const held = await this.gate.ended(await begun)
-      answers.push({ name, request, heard, tokens: heard.usage?.completion_tokens ?? 0, held })
+      const frames = await this.gate.ended(await begun)
+      answers.push({ name, request, heard, tokens: heard.usage?.completion_tokens ?? 0, frames })
     }
     return answers
   }

@@ -55,7 +55,8 @@ export function positionsOf(
 }
 
 /** The first and the last places, three behind tokens whose text was held back, the others evenly over all. */
-function twelve({ tokens, held }: Undisturbed, first: number): readonly number[] {
+function twelve({ tokens, frames }: Undisturbed, first: number): readonly number[] {
+  const held = frames.filter(({ segments }) => segments.length === 0).map(({ index }) => index)
   const chosen = new Set([first, first + 1, tokens, tokens + 1])
   for (const part of [0.2, 0.5, 0.8]) {
     const token = held[Math.floor(part * held.length)]

@@ -18,6 +18,8 @@ export type Trial = CampaignOptions & {
   /** Of twelve positions, the first one and which others; all of them where nothing is said. */
   readonly first?: number
   readonly every?: number
+  /** And of which answers only. */
+  readonly few?: readonly string[]
 }
 
 /** Cuts each answer at the positions that are wanted and expects that no client can tell. */
@@ -28,9 +30,11 @@ export async function tryLosses(
 ): Promise<void> {
   const losses = trial.losses.map(({ name }) => name).join('+')
   const name = trial.moment === 'standing' ? losses : `${losses}-in-flight`
-  const all = answers.flatMap(answer =>
+  const isTwelve = selection.kind === 'twelve'
+  const wanted = answers.filter(one => !isTwelve || (trial.few?.includes(one.name) ?? true))
+  const all = wanted.flatMap(answer =>
     positionsOf(answer, selection, { losses: name, first: trial.first ?? 0 })
-      .filter((_, at) => selection.kind !== 'twelve' || at % (trial.every ?? 1) === 0)
+      .filter((_, at) => !isTwelve || at % (trial.every ?? 1) === 0)
       .map((position): Run => ({ answer, stops: trial.stopsFrom(position, answer) })),
   )
   const changed: object[] = []
