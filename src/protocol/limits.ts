@@ -13,6 +13,8 @@ export const limits = {
   /** WebSocket ping and the time a pong may take; a late pong stops new work for the agent at once. */
   pingIntervalMs: 5_000,
   pongTimeoutMs: 5_000,
+  /** The same for an agent that is asked because a stream of it has stalled. */
+  probeTimeoutMs: 2_000,
   /** From open socket to accepted hello. */
   handshakeTimeoutMs: 10_000,
   /** Reconnect 1, 2, 4 … 60 s, each ±30 % (specification 5.5). */

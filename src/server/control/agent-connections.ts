@@ -147,7 +147,10 @@ export class AgentConnections {
       case 'ping_late': {
         const { agentId } = connection
         if (agentId !== null) dispatcher.schedule({ type: 'ping', agentId, late: command.late })
+        return
       }
+      case 'silent':
+        if (connection.agentId !== null) dispatcher.agentSilent(connection.agentId)
     }
   }
 

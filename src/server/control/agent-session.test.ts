@@ -174,6 +174,10 @@ describe('an agent that is online', () => {
       { type: 'ping_late', late: true },
     ])
     expect(session.handle({ type: 'probe' }, 20)).toEqual([])
+    expect(session.handle({ type: 'tick' }, 9 + limits.probeTimeoutMs)).toEqual([])
+    expect(session.handle({ type: 'tick' }, 10 + limits.probeTimeoutMs)).toEqual([
+      { type: 'silent' },
+    ])
     expect(session.handle({ type: 'tick' }, 10 + limits.pongTimeoutMs)).toEqual([])
     expect(session.handle({ type: 'pong' }, 30_000)).toEqual([{ type: 'ping_late', late: false }])
     expect(session.handle({ type: 'tick' }, 30_000 + limits.pingIntervalMs)).toEqual([
@@ -191,7 +195,10 @@ describe('an agent that is online', () => {
     expect(session.handle({ type: 'tick' }, pingAt)).toEqual([{ type: 'ping' }])
     const lateAt = pingAt + limits.pongTimeoutMs
     expect(session.handle({ type: 'tick' }, lateAt - 1)).toEqual([])
-    expect(session.handle({ type: 'tick' }, lateAt)).toEqual([{ type: 'ping_late', late: true }])
+    expect(session.handle({ type: 'tick' }, lateAt)).toEqual([
+      { type: 'ping_late', late: true },
+      { type: 'silent' },
+    ])
     expect(session.handle({ type: 'tick' }, lateAt + 1)).toEqual([])
     expect(session.handle({ type: 'pong' }, lateAt + 2)).toEqual([
       { type: 'ping_late', late: false },

@@ -53,6 +53,8 @@ export type SessionCommand =
   | { readonly type: 'admit'; readonly agent: AgentRecord; readonly hello: Hello }
   | { readonly type: 'forward'; readonly message: PoolMessage }
   | { readonly type: 'ping_late'; readonly late: boolean }
+  /** A ping was not answered in its time: nothing seems to live there. */
+  | { readonly type: 'silent' }
   | { readonly type: 'log'; readonly text: string }
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
 
@@ -71,6 +73,7 @@ type State =
       /** When the ping that is under way becomes late; null: none is under way. */
       readonly pongDueAt: Instant | null
       readonly late: boolean
+      readonly silent: boolean
     }
   | { readonly name: 'closed' }
 
@@ -178,7 +181,7 @@ export class AgentSession {
         null,
       )
     const pingDueAt = now + limits.pingIntervalMs
-    this.#state = { name: 'online', pingDueAt, pongDueAt: null, late: false }
+    this.#state = { name: 'online', pingDueAt, pongDueAt: null, late: false, silent: false }
     const welcome: ServerMessage = {
       type: 'welcome',
       version,
@@ -197,7 +200,7 @@ export class AgentSession {
     if (this.#state.name !== 'online') return nothing
     const wasLate = this.#state.late
     const pingDueAt = now + limits.pingIntervalMs
-    this.#state = { name: 'online', pingDueAt, pongDueAt: null, late: false }
+    this.#state = { name: 'online', pingDueAt, pongDueAt: null, late: false, silent: false }
     return wasLate ? [{ type: 'ping_late', late: false }] : nothing
   }
 
@@ -205,10 +208,14 @@ export class AgentSession {
   #probe(now: Instant): readonly SessionCommand[] {
     if (this.#state.name !== 'online' || this.#state.late) return nothing
     const { pongDueAt } = this.#state
-    const isUnderWay = pongDueAt !== null
-    this.#state = { ...this.#state, pongDueAt: pongDueAt ?? now + limits.pongTimeoutMs, late: true }
+    const probeDueAt = now + limits.probeTimeoutMs
+    this.#state = {
+      ...this.#state,
+      pongDueAt: Math.min(pongDueAt ?? probeDueAt, probeDueAt),
+      late: true,
+    }
     const late = { type: 'ping_late', late: true } as const
-    return isUnderWay ? [late] : [{ type: 'ping' }, late]
+    return pongDueAt === null ? [{ type: 'ping' }, late] : [late]
   }
 
   #tick(now: Instant): readonly SessionCommand[] {
@@ -221,9 +228,11 @@ export class AgentSession {
       this.#state = { ...state, pongDueAt: now + limits.pongTimeoutMs }
       return [{ type: 'ping' }]
     }
-    if (state.late || now < state.pongDueAt) return nothing
-    this.#state = { ...state, late: true }
-    return [{ type: 'ping_late', late: true }]
+    if (state.silent || now < state.pongDueAt) return nothing
+    this.#state = { ...state, late: true, silent: true }
+    return state.late
+      ? [{ type: 'silent' }]
+      : [{ type: 'ping_late', late: true }, { type: 'silent' }]
   }
 
   #refuse(error: Failure, retryAfterMs: number | null): readonly SessionCommand[] {

@@ -170,3 +170,31 @@ test('an agent cannot speak for the one that it races', async () => {
   busy.token(5, '5;')
   expect(textOf(events)).toBe('0;1;2;3;4;5;')
 })
+
+test('a machine that answers no ping has its requests taken over before their first token, too', async () => {
+  const { busy, idle } = await runningOnFirst()
+  const [first, second] = [ask(), ask()]
+  const waiting = busy.types.filter(type => type === 'assign').length - 1
+  expect(waiting).toBe(1)
+  const assigned = () => idle.types.filter(type => type === 'assign').length
+  const before = assigned()
+  pong(busy, true)
+  pool.dispatcher.agentSilent(busy.id)
+  // The stream that ran, or the one that had not begun: there is one slot for them.
+  expect(assigned()).toBe(before + 1)
+  idle.start()
+  idle.token(idle.job.continuation?.tokenIds.length ?? 0, 'here')
+  idle.finish((idle.job.continuation?.tokenIds.length ?? 0) + 1)
+  await pool.settlement.drained()
+  tickAfter(limits.stallAskIntervalMs)
+  expect(assigned()).toBe(before + 2)
+  first.cancel()
+  second.cancel()
+})
+
+test('one that has answered since keeps its requests', async () => {
+  const { busy, idle } = await runningOnFirst()
+  pong(busy, false)
+  pool.dispatcher.agentSilent(busy.id)
+  expect(idle.types).not.toContain('assign')
+})

@@ -165,6 +165,12 @@ export class Dispatcher implements Inference {
     this.#lose(lost)
   }
 
+  /** A ping was not answered; its connection is still there. */
+  agentSilent(agentId: AgentId): void {
+    for (const { flight, attempt } of this.#flights.legsOn(agentId))
+      this.#relay(flight, { type: 'agent_silent', attempt })
+  }
+
   agentSays(agentId: AgentId, message: PoolMessage): void {
     switch (message.type) {
       case 'tokens': {
@@ -369,18 +375,16 @@ export class Dispatcher implements Inference {
     for (const { flight, attempt } of legs) this.#relay(flight, { type: 'agent_lost', attempt })
   }
 
-  /** Jobs that run on the agent with that model, and so in one worker. */
   jobsOn(agentId: AgentId, model: string): readonly JobId[] {
-    const requests = this.#flights.legsOn(agentId).map(({ flight }) => flight.request)
-    return requests.filter(request => request.model === model).map(({ jobId }) => jobId)
+    return this.#flights.jobsOn(agentId, model)
   }
 
   #seekStandby(flight: Flight, wanted: SeekStandby): void {
     const { agentId, reason } = wanted
     if (reason === 'slow_start' && this.#deps.hedging?.take() !== true) return
     const excused = this.#stalls.excuses(wanted, this.scheduler.agent(agentId)?.standing.liveness)
-    // Whatever the reason is, it gets nothing new before it has shown that it lives.
-    this.#deps.agents.probe(agentId)
+    // Whatever the reason is, it gets nothing new before it has shown that it lives; a silent one was asked already.
+    if (reason !== 'silent') this.#deps.agents.probe(agentId)
     if (!excused) this.schedule({ type: 'race', jobId: flight.request.jobId })
   }
 }

@@ -70,6 +70,12 @@ export class FlightTable {
     return legs
   }
 
+  /** Jobs that run on the agent with that model, and so in one worker. */
+  jobsOn(agentId: AgentId, model: string): readonly JobId[] {
+    const requests = this.legsOn(agentId).map(({ flight }) => flight.request)
+    return requests.filter(request => request.model === model).map(({ jobId }) => jobId)
+  }
+
   #newStream(): number {
     do this.#lastStream = (this.#lastStream + 1) % streamsMax
     while (this.#byStream.has(this.#lastStream))

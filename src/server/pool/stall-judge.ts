@@ -28,6 +28,8 @@ export class StallJudge {
     { agentId, again, reason }: SeekStandby,
     liveness: AgentStanding['liveness'] | undefined,
   ): boolean {
+    // It has answered since.
+    if (reason === 'silent') return liveness === 'green'
     if (reason !== 'stalled' || !this.#computesPrompt(agentId)) return false
     return !again || liveness === 'green'
   }

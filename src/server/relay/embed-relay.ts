@@ -114,6 +114,7 @@ export class EmbedRelay {
       case 'agent_lost':
         if (event.attempt !== this.#attempt) return nothing
         return [...this.#cancel(), ...this.#attemptFailed(lost)]
+      case 'agent_silent':
       case 'standby':
         return nothing
       case 'client_gone': {

@@ -8,6 +8,8 @@ export class Lateness {
   readonly pace = new TokenPace()
   #firstTokenDueAt: Instant | null = null
   #askAt: Instant = -Infinity
+  /** Since when its agent answers nothing; a token takes that back. */
+  #silentAt: Instant | null = null
   /** The last token before the silence in which it was asked for; null: never yet. */
   #askedAfter: Instant | null = null
 
@@ -17,19 +19,37 @@ export class Lateness {
     this.#firstTokenDueAt = firstTokenDueAt
     this.#askAt = -Infinity
     this.#askedAfter = null
+    this.#silentAt = null
+  }
+
+  /** The agent answers nothing. */
+  silent(now: Instant): void {
+    this.#silentAt = now
+  }
+
+  get #isSilent(): boolean {
+    const { lastAt } = this.pace
+    return this.#silentAt !== null && (lastAt === null || this.#silentAt > lastAt)
+  }
+
+  /** Whether it is more than merely slow. */
+  get isStall(): boolean {
+    return this.pace.lastAt !== null || this.#silentAt !== null
   }
 
   /** When it is late, or may be asked for again, unless a token comes before. */
   get lateAt(): Instant {
+    if (this.#isSilent) return this.#askAt
     const { lastAt } = this.pace
-    const lateAt =
-      lastAt === null ? (this.#firstTokenDueAt ?? Infinity) : lastAt + this.pace.stallAfterMs()
-    return Math.max(lateAt, this.#askAt)
+    if (lastAt === null) return this.#firstTokenDueAt ?? Infinity
+    return Math.max(lastAt + this.pace.stallAfterMs(), this.#askAt)
   }
 
   /** It is late: what to ask for. */
   ask(now: Instant): Pick<SeekStandby, 'reason' | 'again'> {
     const { lastAt } = this.pace
+    this.#askAt = now + limits.stallAskIntervalMs
+    if (this.#isSilent) return { reason: 'silent', again: false }
     if (lastAt === null) {
       // Hedging is a bet that is made once.
       this.#firstTokenDueAt = null
@@ -37,7 +57,6 @@ export class Lateness {
     }
     const again = this.#askedAfter === lastAt
     this.#askedAfter = lastAt
-    this.#askAt = now + limits.stallAskIntervalMs
     return { reason: 'stalled', again }
   }
 }

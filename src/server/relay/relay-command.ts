@@ -43,8 +43,11 @@ export type RelayCommand =
 export type SeekStandby = {
   readonly type: 'seek_standby'
   readonly agentId: AgentId
-  /** `stalled`: in mid-answer; `slow_start`: before the first token. */
-  readonly reason: 'stalled' | 'slow_start'
+  /**
+   * `stalled`: in mid-answer, by the stream's own pace; `slow_start`: before the first token, by the agent's history;
+   * `silent`: the agent answers nothing.
+   */
+  readonly reason: 'stalled' | 'slow_start' | 'silent'
   /** It was asked for before in this silence. */
   readonly again: boolean
 }

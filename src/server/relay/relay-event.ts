@@ -40,6 +40,8 @@ export type RelayEvent =
   | { readonly type: 'failed'; readonly attempt: number; readonly error: Failure }
   /** The connection of the attempt's agent is gone, or the agent looks dead. */
   | { readonly type: 'agent_lost'; readonly attempt: number }
+  /** It does not answer, and nobody knows why: the connection is still there. */
+  | { readonly type: 'agent_silent'; readonly attempt: number }
   | { readonly type: 'client_gone' }
   | { readonly type: 'tick' }
 

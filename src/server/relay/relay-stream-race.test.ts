@@ -261,6 +261,46 @@ describe('a first token that is late', () => {
   })
 })
 
+describe('an agent that answers nothing at all', () => {
+  const silent: RelayEvent = { type: 'agent_silent', attempt: 0 }
+  const seek = { type: 'seek_standby', agentId: 'a', reason: 'silent' }
+
+  test('is raced before its first token too, though nobody hedges, as soon as there is somebody', () => {
+    const story = new Story()
+    story.say(leased('a'))
+    expect(story.after(6_000, tick)).toEqual([])
+    expect(story.say(silent)).toMatchObject([seek])
+    expect(story.after(limits.stallAskIntervalMs, tick)).toMatchObject([seek])
+    expect(story.say(standby('b'), started(1), token(1, 0))).toMatchObject([
+      { type: 'assign', agentId: 'b' },
+      { type: 'began', agentId: 'a' },
+      { type: 'cancel', agentId: 'a' },
+      { type: 'drop', agentId: 'a', error: { code: 'stalled' } },
+      { type: 'deliver' },
+    ])
+  })
+
+  test('is raced before the deadline of a slow stream', () => {
+    const story = new Story()
+    story.say(leased('a'), started(0))
+    for (let index = 0; index < 10; index++) story.after(2_000, token(0, index))
+    expect(story.after(2_500, tick)).toEqual([])
+    expect(story.say(silent)).toMatchObject([seek])
+  })
+
+  test('is taken at its word again with its next token', () => {
+    const story = stalledStory()
+    story.say(silent)
+    story.after(1, token(0, 10))
+    expect(story.after(limits.stallMinMs - 1, tick)).toEqual([])
+  })
+
+  test('is no matter to an attempt that does not count any more', () => {
+    const story = stalledStory()
+    expect(story.say({ type: 'agent_silent', attempt: 7 })).toEqual([])
+  })
+})
+
 test('only the agent of an attempt speaks for it', () => {
   const story = stalledStory()
   story.after(1, tick)
@@ -293,6 +333,7 @@ test('whatever two racing agents do, tokens are delivered once and in order, and
     fc.tuple(attempt, fc.nat(12)).map(([number, tokens]) => finished(number, tokens)),
     attempt.map(number => failed(number, 'worker_died')),
     attempt.map((number): RelayEvent => ({ type: 'agent_lost', attempt: number })),
+    attempt.map((number): RelayEvent => ({ type: 'agent_silent', attempt: number })),
     // What an agent that works does next.
     fc.constant('next' as const),
   )

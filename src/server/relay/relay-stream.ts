@@ -127,6 +127,8 @@ export class RelayStream {
         return this.#attemptFailed(event.attempt, event.error)
       case 'agent_lost':
         return this.#giveUp(event.attempt, lost)
+      case 'agent_silent':
+        return this.#silent(event.attempt, now)
       case 'client_gone':
         return this.#clientGone()
       case 'tick':
@@ -236,7 +238,7 @@ export class RelayStream {
       return [cancel(standby), { type: 'drop', agentId: standby.agentId, error: null }]
     }
     // It costs nothing to be overtaken at the start: hedging is a bet. A stall is told, but is nobody's fault so far.
-    const error = this.#lateness.pace.lastAt === null ? null : stalled
+    const error = this.#lateness.isStall ? stalled : null
     this.#goOnWith(winner, null)
     return [cancel(main), { type: 'drop', agentId: main.agentId, error }]
   }
@@ -295,6 +297,12 @@ export class RelayStream {
     return [...cancels, { type: 'abandon', usage: this.#answer.usage() }]
   }
 
+  #silent(number: number, now: Instant): readonly RelayCommand[] {
+    if (this.#main?.number !== number) return nothing
+    this.#lateness.silent(now)
+    return this.#tick(now)
+  }
+
   #tick(now: Instant): readonly RelayCommand[] {
     for (const attempt of [this.#standby, this.#main])
       if (attempt !== null && now >= attempt.giveUpAt)
@@ -344,4 +352,4 @@ const late = ({ prompt }: Attempt): Failure => ({
 
 const nothing: readonly RelayCommand[] = Object.freeze([])
 const lost: Failure = { code: 'agent_lost', message: 'the agent that was answering has gone away' }
-const stalled: Failure = { code: 'stalled', message: 'the agent fell silent in mid-answer' }
+const stalled: Failure = { code: 'stalled', message: 'the agent fell silent' }
