@@ -195,6 +195,15 @@ test('usage is a table that fits, or JSON', async () => {
   ])
 })
 
+test('who waits is a table that fits, or JSON', async () => {
+  const row = { priority: 'low', waiting: 51, tenants: 2, longestMs: 4_200, emptyMs: null } as const
+  api.pool.rows = [{ model: `m${'x'.repeat(120)}`, ...row }]
+  const { out } = await admin('queue')
+  tableFits(out)
+  expect(out).toMatch(/low +51 +2 +5 s +\?/)
+  expect(JSON.parse((await admin('queue --json')).out)).toMatchObject([row])
+})
+
 test('events are told in full, newest first, of one agent or of all, or as JSON', async () => {
   const { id: agentId } = await enrolled(database.store)
   const text = `5 of 40 inferences failed in 24 h, 12.5 %; ${'x'.repeat(120)}`

@@ -9,6 +9,7 @@ import { joinLinkCommands } from './commands/join-link.ts'
 import { keyCommands } from './commands/keys.ts'
 import { modelStayCommands } from './commands/model-stay.ts'
 import { modelCommands } from './commands/models.ts'
+import { queueCommands } from './commands/queue.ts'
 import { usageCommands } from './commands/usage.ts'
 import { findConnection } from './connection.ts'
 import { commandHelp, overview } from './help.ts'
@@ -20,6 +21,7 @@ const commands: readonly Command[] = [
   ...modelCommands,
   ...modelStayCommands,
   ...usageCommands,
+  ...queueCommands,
   ...eventCommands,
 ]
 

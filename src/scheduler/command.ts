@@ -16,6 +16,8 @@ export type SchedulerCommand =
       /** Tokens that a slot of it holds. */
       readonly contextTokens: number
       readonly fallbacks: readonly AgentId[]
+      /** In line before this lease; 0: a slot was free. */
+      readonly waitedMs: number
     }
   /** A second lease, as `race` asked for. */
   | {

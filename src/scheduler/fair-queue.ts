@@ -1,7 +1,6 @@
 import type { Instant } from '../clock.ts'
 import type { JobId } from '../protocol/ids.ts'
 import { ModelLine, type Charge } from './model-line.ts'
-import type { Priority } from './priority.ts'
 import type { Waiting } from './waiting.ts'
 
 /** Requests that may wait at the same time, all models together; further ones are refused at once. */
@@ -42,11 +41,9 @@ export class FairQueue {
     return this.#lines.size
   }
 
-  /** By class; interrupted ones count with the class they had. */
-  lengths(): Record<Priority, number> {
-    const lengths = { high: 0, normal: 0, low: 0 }
-    for (const { priority } of this.#waiting.values()) lengths[priority]++
-    return lengths
+  /** Everybody, in order of arrival. */
+  all(): Iterable<Waiting> {
+    return this.#waiting.values()
   }
 
   /** The names that are waited for, longest first. */

@@ -142,6 +142,29 @@ describe('who waits', () => {
     for (const { job, at } of told) expect(schedule.starts.get(job)).toBe(at)
   })
 
+  test('is shown to the operator by model and class; how long it waited goes with its lease', () => {
+    const schedule = new Schedule(1, 10_000)
+    const { pool } = schedule
+    schedule.request('first', 'x')
+    schedule.playUntil(pool.now + 10_000)
+    schedule.request('running', 'x')
+    for (const [tenant, priority] of [
+      ['x', 'low'],
+      ['y', 'high'],
+      ['z', 'high'],
+    ] as const) {
+      pool.now += 1_000
+      pool.request(`${tenant}'s`, 'tiny', [], { tenant, priority })
+    }
+    const common = { model: 'tiny', emptyMs: 27_000 }
+    expect(pool.scheduler.queue(pool.now)).toEqual([
+      { ...common, priority: 'high', waiting: 2, tenants: 2, longestMs: 1_000 },
+      { ...common, priority: 'low', waiting: 1, tenants: 1, longestMs: 2_000 },
+    ])
+    pool.now += 7_000
+    expect(pool.release('running')).toMatchObject([{ jobId: jobId("y's"), waitedMs: 8_000 }])
+  })
+
   test('hears of a new place at the tick, and not twice within two seconds', () => {
     const pool = new Pool()
     pool.up('a', { instances: [ready('i-a', tiny, 1)] })

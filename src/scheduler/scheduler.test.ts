@@ -35,6 +35,7 @@ describe('placing a request', () => {
       ready: true,
       contextTokens: 1024,
       fallbacks: [agentId('a')],
+      waitedMs: 0,
     })
   })
 

@@ -11,9 +11,8 @@ import { standingOf } from './liveness.ts'
 import { ModelNames } from './model-names.ts'
 import { OperatorOrders } from './operator-orders.ts'
 import { choosePlacement, chooseStandby, type Placement } from './placement.ts'
-import type { Priority } from './priority.ts'
 import { Pump } from './pump.ts'
-import { WaitingRoom } from './waiting-room.ts'
+import { WaitingRoom, type QueueRow } from './waiting-room.ts'
 import type { Waiting } from './waiting.ts'
 
 type EventOf<Type extends SchedulerEvent['type']> = Extract<SchedulerEvent, { type: Type }>
@@ -61,9 +60,9 @@ export class Scheduler {
     return this.#queue.length
   }
 
-  /** The same by class; for display. */
-  waitingByPriority(): Readonly<Record<Priority, number>> {
-    return this.#queue.lengths()
+  /** The same by model and class, with estimates; for display. */
+  queue(now: Instant): readonly QueueRow[] {
+    return this.#room.rows(now)
   }
 
   /** What is believed about an agent; for display, never to decide upon. */
@@ -212,7 +211,12 @@ export class Scheduler {
     return { type: 'refuse', error: { code: 'model_not_found', message } }
   }
 
-  #act(job: Job, spare: InstanceId, placement: Exclude<Placement, { type: 'wait' }>): void {
+  #act(
+    job: Job,
+    spare: InstanceId,
+    placement: Exclude<Placement, { type: 'wait' }>,
+    waitedMs = 0,
+  ): void {
     const { jobId } = job
     if (placement.type === 'refuse') {
       this.#refuse(jobId, placement.error)
@@ -236,6 +240,7 @@ export class Scheduler {
       ready: instance.status.state === 'ready',
       contextTokens: instance.contextTokens,
       fallbacks,
+      waitedMs,
     })
     if (placement.type === 'lease' && placement.better !== null)
       this.#load(placement.better, spare, job.model)
@@ -265,7 +270,7 @@ export class Scheduler {
     if (placement.type === 'wait') return false
     if (placement.type === 'refuse') this.#queue.leave(jobId)
     else this.#queue.begin(waiting)
-    this.#act(job, spareInstanceId, placement)
+    this.#act(job, spareInstanceId, placement, this.#now - waiting.since)
     return true
   }
 

@@ -4,12 +4,25 @@ import type { JobId } from '../protocol/ids.ts'
 import type { SchedulerCommand } from './command.ts'
 import { FairQueue } from './fair-queue.ts'
 import type { Charge } from './model-line.ts'
+import { priorities, type Priority } from './priority.ts'
 import { ReturnPromises } from './return-promises.ts'
 import { WaitEstimates } from './wait-estimates.ts'
 import type { Waiting } from './waiting.ts'
 
 /** Those who wait hear of a new place no more often than this. */
 const placesToldIntervalMs = 2_000
+
+/** Those of one class that wait for one model. */
+export type QueueRow = {
+  readonly model: string
+  readonly priority: Priority
+  readonly waiting: number
+  readonly tenants: number
+  /** Of the one that waits longest, ms. */
+  readonly longestMs: number
+  /** Until the last of the model's whole line starts, ms; null while nothing was measured. */
+  readonly emptyMs: number | null
+}
 
 /** The queue and what those in it, and those refused by it, are told. */
 export class WaitingRoom {
@@ -75,6 +88,22 @@ export class WaitingRoom {
         position,
         estimateMs: estimate(position),
       }))
+    })
+  }
+
+  /** By model, then by class; for display. */
+  rows(now: Instant): readonly QueueRow[] {
+    const groups = Map.groupBy(this.queue.all(), ({ model, priority }) => `${priority} ${model}`)
+    return this.queue.models().flatMap(model => {
+      const emptyMs = this.#estimates.forModel(model, now)(this.queue.lengthFor(model))
+      return priorities.flatMap(priority => {
+        const group = groups.get(`${priority} ${model}`)
+        const [first] = group ?? []
+        if (group === undefined || first === undefined) return []
+        const tenants = new Set(group.map(({ tenant }) => tenant)).size
+        const longestMs = now - first.since
+        return [{ model, priority, waiting: group.length, tenants, longestMs, emptyMs }]
+      })
     })
   }
 

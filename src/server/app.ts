@@ -8,6 +8,7 @@ import { keyRoutes } from './admin/key-routes.ts'
 import { ModelLibrary, type ModelLibraryDeps } from './admin/model-library.ts'
 import { adminModelRoutes } from './admin/model-routes.ts'
 import { modelStayRoutes } from './admin/model-stay-routes.ts'
+import { queueRoutes } from './admin/queue-routes.ts'
 import { usageRoutes } from './admin/usage-routes.ts'
 import { chatBodyBytesMax } from './api/chat-request.ts'
 import { chatRoutes } from './api/chat-routes.ts'
@@ -93,6 +94,7 @@ export function createApp(deps: AppDeps) {
     .use(adminModelRoutes({ keys, store, poolAdmin, library, clock }))
     .use(modelStayRoutes({ keys, store, poolAdmin, library, clock }))
     .use(usageRoutes({ keys, store }))
+    .use(queueRoutes({ keys, poolAdmin }))
     .use(eventRoutes({ keys, store }))
     .use(healthRoutes({ store, counts: () => poolAdmin.counts(), metrics, startTimer }))
     .use(downloadRoutes(downloads))

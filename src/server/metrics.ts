@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { priorities, type Priority } from '../scheduler/priority.ts'
 import type { PoolAdmin } from './pool-admin.ts'
 import type { RequestRecord } from './store/store.ts'
 
@@ -32,6 +33,14 @@ export class Metrics {
     registers: [this.#registry],
   })
 
+  readonly #wait = new Histogram({
+    name: 'gpupool_queue_wait_seconds',
+    help: 'In line before a slot was given, by class; 0 where one was free',
+    labelNames: ['class'] as const,
+    buckets: [0, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300],
+    registers: [this.#registry],
+  })
+
   /** @param ofProcess what the process takes is shown too, which sets timers of its own */
   constructor(counts: PoolAdmin['counts'], ofProcess = true) {
     if (ofProcess) collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision })
@@ -50,6 +59,11 @@ export class Metrics {
     this.#tokens.inc({ kind: 'completion', model }, record.completionTokens)
     if (record.firstTokenAt !== null)
       this.#firstToken.observe({ model }, (record.firstTokenAt - record.receivedAt) / 1000)
+  }
+
+  /** A request has been given a slot. */
+  leased(priority: Priority, waitedMs: number): void {
+    this.#wait.observe({ class: priority }, waitedMs / 1_000)
   }
 
   /** The text that Prometheus scrapes. */
@@ -79,11 +93,16 @@ export class Metrics {
     )
     this.#gauge('gpupool_slots_busy', 'Slots that serve a request now', () => counts().slotsBusy)
     this.#gauge('gpupool_requests_running', 'Requests in flight', () => counts().requestsRunning)
-    this.#gauge(
-      'gpupool_queue_depth',
-      'Requests that wait for a slot',
-      () => counts().requestsQueued,
-    )
+    new Gauge({
+      name: 'gpupool_queue_depth',
+      help: 'Requests that wait for a slot, by class',
+      labelNames: ['class'] as const,
+      registers: [this.#registry],
+      collect() {
+        const { queuedByPriority } = counts()
+        for (const name of priorities) this.set({ class: name }, queuedByPriority[name])
+      },
+    })
     this.#gauge(
       'gpupool_tokens_relayed',
       'Tokens relayed since the start',

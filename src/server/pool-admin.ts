@@ -7,6 +7,8 @@ import type { Failure } from '../protocol/errors.ts'
 import type { GpuInventory, GpuReading, Inventory } from '../protocol/gpu.ts'
 import type { AgentId, InstanceId } from '../protocol/ids.ts'
 import type { Fit } from '../scheduler/capacity.ts'
+import type { Priority } from '../scheduler/priority.ts'
+import type { QueueRow } from '../scheduler/waiting-room.ts'
 import type { AdminState, AgentRecord, AgentStatus } from './store/store.ts'
 
 /** What is believed about an agent right now, beside what the store keeps. */
@@ -91,10 +93,13 @@ export type PoolAdmin = {
     readonly agentsGreen: number
     readonly requestsRunning: number
     readonly requestsQueued: number
+    readonly queuedByPriority: Readonly<Record<Priority, number>>
     readonly slotsTotal: number
     readonly slotsBusy: number
     readonly tokensRelayed: number
   }
+  /** Who waits, by model and class. */
+  queue(): readonly QueueRow[]
   /** A fresh join link. `uses` ≥ 1, `ttlMs` > 0. */
   createJoinLink(options: {
     readonly uses: number

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExternalModel } from '../../src/models/external-model.ts'
 import type { AgentId } from '../../src/protocol/ids.ts'
+import type { QueueRow } from '../../src/scheduler/waiting-room.ts'
 import { createApp, type App } from '../../src/server/app.ts'
 import type { ModelLibraryDeps } from '../../src/server/admin/model-library.ts'
 import { DownloadFiles } from '../../src/server/download/download-files.ts'
@@ -41,11 +42,13 @@ export class StaticPool implements PoolAdmin {
     instances: [],
   }
   offers: readonly ExternalModel[] = []
+  rows: readonly QueueRow[] = []
   numbers: Counts = {
     agentsConnected: 0,
     agentsGreen: 0,
     requestsRunning: 0,
     requestsQueued: 0,
+    queuedByPriority: { high: 0, normal: 0, low: 0 },
     slotsTotal: 0,
     slotsBusy: 0,
     tokensRelayed: 0,
@@ -53,6 +56,10 @@ export class StaticPool implements PoolAdmin {
 
   constructor(store: Store) {
     this.#store = store
+  }
+
+  queue(): readonly QueueRow[] {
+    return this.rows
   }
 
   externalModels(): readonly ExternalModel[] {

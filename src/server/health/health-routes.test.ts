@@ -60,18 +60,21 @@ describe('health', () => {
       ...api.pool.numbers,
       agentsConnected: 3,
       agentsGreen: 2,
-      requestsQueued: 5,
+      queuedByPriority: { high: 0, normal: 5, low: 2 },
     }
     api.metrics.requestEnded(request({ model: 'llama', promptTokens: 10, completionTokens: 4 }))
     api.metrics.requestEnded(
       request({ model: 'canary', outcome: 'failed', errorCode: 'model_not_found' }),
     )
+    api.metrics.leased('low', 1_500)
     const text = await (await api.call('/metrics')).text()
     expect(text).toContain('gpupool_requests_total{outcome="completed",model="llama"} 1')
     expect(text).toContain('gpupool_requests_total{outcome="failed",model="unknown"} 1')
     expect(text).toContain('gpupool_tokens_total{kind="completion",model="llama"} 4')
     expect(text).toContain('gpupool_agents{liveness="yellow"} 1')
-    expect(text).toContain('gpupool_queue_depth 5')
+    expect(text).toContain('gpupool_queue_depth{class="normal"} 5')
+    expect(text).toContain('gpupool_queue_wait_seconds_bucket{le="1",class="low"} 0')
+    expect(text).toContain('gpupool_queue_wait_seconds_bucket{le="2",class="low"} 1')
     expect(text).toContain('process_cpu_seconds_total')
     expect(text).not.toContain('canary')
   })

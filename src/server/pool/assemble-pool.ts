@@ -59,6 +59,7 @@ export async function assemblePool({
     settlement,
     random,
     hedging: hedge ? new Hedging() : null,
+    onLeased: (priority, waitedMs) => metrics.leased(priority, waitedMs),
   })
   const poolAdmin = createPoolAdmin({
     ...records,

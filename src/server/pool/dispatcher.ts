@@ -5,6 +5,7 @@ import type { Hello } from '../../protocol/agent-message.ts'
 import type { AttemptCause } from '../../scheduler/attempt-cause.ts'
 import type { SchedulerCommand } from '../../scheduler/command.ts'
 import type { SchedulerEvent } from '../../scheduler/event.ts'
+import type { Priority } from '../../scheduler/priority.ts'
 import { Scheduler } from '../../scheduler/scheduler.ts'
 import { tokenCost } from '../../scheduler/token-cost.ts'
 import { closeCodes, type PoolMessage } from '../control/agent-session.ts'
@@ -42,6 +43,7 @@ export type DispatcherDeps = {
   readonly settlement: Settlement
   readonly agents: ConnectedAgents
   readonly health: HealthWatch
+  readonly onLeased: (priority: Priority, waitedMs: number) => void
   readonly reliability: ReliabilityWatch
   readonly random: PoolRandom
   /** Null: a first token may be as late as it wants. */
@@ -254,6 +256,7 @@ export class Dispatcher implements Inference {
         if (flight === undefined) return
         const { agentId, instanceId, ready, contextTokens } = command
         const { wireBytes, request } = flight
+        this.#deps.onLeased(request.priority ?? 'normal', command.waitedMs)
         const hedgeAfterMs = this.#deps.hedging?.afterMs(agentId, request.model, wireBytes)
         const refusal = this.#closing ? shuttingDown : this.#deps.settlement.quarantine(flight)
         this.#relay(

@@ -2,6 +2,8 @@ import type { Heartbeat } from '../../protocol/agent-message.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { AgentId } from '../../protocol/ids.ts'
 import type { Agent } from '../../scheduler/agent.ts'
+import type { Priority } from '../../scheduler/priority.ts'
+import type { QueueRow } from '../../scheduler/waiting-room.ts'
 import type { AgentLive, AgentOverview, PoolAdmin } from '../pool-admin.ts'
 import type { AdminState, AgentRecord, Store } from '../store/store.ts'
 import { agentOverview } from './agent-overview.ts'
@@ -64,6 +66,7 @@ export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
     },
     externalModels: () => agents.ids().flatMap(id => agents.get(id)?.externalModels ?? []),
     counts: () => counts(deps),
+    queue: () => dispatcher.scheduler.queue(deps.clock.now()),
     createJoinLink: options => deps.createJoinLink(options),
   }
 
@@ -83,11 +86,18 @@ export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
       agentsGreen,
       requestsRunning: dispatcher.requestsRunning - scheduler.waiting,
       requestsQueued: scheduler.waiting,
+      queuedByPriority: queuedByPriority(scheduler.queue(deps.clock.now())),
       slotsTotal,
       slotsBusy,
       tokensRelayed: dispatcher.tokensRelayed,
     }
   }
+}
+
+function queuedByPriority(rows: readonly QueueRow[]): Record<Priority, number> {
+  const queued = { high: 0, normal: 0, low: 0 }
+  for (const { priority, waiting } of rows) queued[priority] += waiting
+  return queued
 }
 
 async function setAdminState(
