@@ -89,11 +89,10 @@ export class SimClient {
   submit(inference: Inference): void {
     const { patienceMs } = this.#manner
     this.#readAt = this.#world.now()
-    this.#run = new CompletionRun(
-      this.#abort.signal,
-      event => this.#handle(event),
-      () => this.#end({ type: 'cancelled' }),
-    )
+    this.#run = new CompletionRun(this.#abort.signal, 0, {
+      heard: (_, event) => this.#handle(event),
+      hungUp: () => this.#end({ type: 'cancelled' }),
+    })
     this.#run.start(guarded(inference, this.#world), this.request)
     if (patienceMs !== null) this.#world.after(patienceMs, () => this.hangUp())
   }

@@ -168,16 +168,12 @@ function decodeSegments(
 
 /** @returns null when the bytes are no UTF-8 */
 function decodeText(bytes: Uint8Array, start: number, end: number): string | null {
-  // A token's text is a few ASCII letters; read like this it costs a third of the decoder and its view (18 to 60 ns).
+  // A token's text is a few ASCII letters; read like this it costs a third of the decoder and its view, and it is one flat
+  // string, not a chain of letters that whoever reads it first has to put together.
   if (end - start <= asciiLoopBytesMax) {
-    let text = ''
     let at = start
-    for (; at < end; at++) {
-      const byte = bytes[at] ?? notAscii
-      if (byte >= notAscii) break
-      text += String.fromCharCode(byte)
-    }
-    if (at === end) return text
+    while (at < end && (bytes[at] ?? notAscii) < notAscii) at++
+    if (at === end) return latin1Slice.call(bytes, start, end)
   }
   try {
     return decoder.decode(bytes.subarray(start, end))
@@ -186,6 +182,10 @@ function decodeText(bytes: Uint8Array, start: number, end: number): string | nul
   }
 }
 
+/** Of any array of bytes, not only of a Buffer. */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice: (this: Uint8Array, start: number, end: number) => string
+}
 const asciiLoopBytesMax = 32
 const notAscii = 0x80
 const noSegments: readonly Segment[] = Object.freeze([])

@@ -4,6 +4,7 @@ import type { DrawnLogprob } from '../../protocol/token-logprobs.ts'
 import { errorBody, type ApiFailure } from '../http-error.ts'
 import { logprobBody } from './answer-logprobs.ts'
 import type { Queued, TokenUsage } from '../inference.ts'
+import { isPlainJsonText } from './plain-json-text.ts'
 import type { ServedTier } from './service-tier.ts'
 import { parseToolCallDelta } from './tool-call-delta.ts'
 
@@ -26,6 +27,9 @@ export class ChatChunkWriter {
   readonly #head: string
   readonly #beforeDelta: string
   readonly #openTail: string
+  /** Around a text of the answer that JSON writes as it is. */
+  readonly #beforeText: string
+  readonly #afterText: string
   readonly #usageField: string
 
   /** @param answer `jobId`: the first choice's, for all of a request */
@@ -50,6 +54,8 @@ export class ChatChunkWriter {
     // With usage asked for, every chunk but the last says that it has none.
     this.#usageField = includeUsage ? ',"usage":null' : ''
     this.#openTail = this.#tail('null')
+    this.#beforeText = `${this.#beforeDelta}{"content":"`
+    this.#afterText = `"}${this.#openTail}`
   }
 
   /** The first chunk. An answer that begins with a tool call has no content. */
@@ -65,8 +71,11 @@ export class ChatChunkWriter {
   segment(segment: Segment, logprobs: readonly DrawnLogprob[] = none): string | null {
     switch (segment.kind) {
       case 'answer': {
+        const { text } = segment
+        if (logprobs.length === 0 && isPlainJsonText(text))
+          return this.#beforeText + text + this.#afterText
         const tail = logprobs.length === 0 ? this.#openTail : this.#tail(logprobsText(logprobs))
-        return `${this.#beforeDelta}{"content":${JSON.stringify(segment.text)}}${tail}`
+        return `${this.#beforeDelta}{"content":${JSON.stringify(text)}}${tail}`
       }
       case 'reasoning':
         return `${this.#beforeDelta}{"reasoning_content":${JSON.stringify(segment.text)}}${this.#openTail}`

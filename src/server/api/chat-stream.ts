@@ -1,16 +1,20 @@
 import type { Clock, Instant } from '../../clock.ts'
 import { errorResponse, withoutInnerDetails, type ApiFailure } from '../http-error.ts'
-import type { Inference } from '../inference.ts'
+import type { FinishReason } from '../../protocol/chat-job.ts'
+import type { Failure } from '../../protocol/errors.ts'
+import type { Inference, InferenceEvent, TokenUsage } from '../inference.ts'
 import { ChatChunkWriter, doneLine, keepAliveLine, queuedLine } from './chat-chunk-writer.ts'
 import type { ChoiceRequests } from './choice-requests.ts'
 import { ChoiceText } from './choice-text.ts'
-import { ChoicesRun } from './choices-run.ts'
+import { ChoicesRun, type ChoicesListener } from './choices-run.ts'
 import type { ServedTier } from './service-tier.ts'
 import { TextStream } from './text-stream.ts'
 import type { StartTimer } from './timer.ts'
 
 /** Silence towards the client after which a comment is sent, and after which headers go out without a first event. */
 export const keepAliveIntervalMs = 10_000
+
+type EventOf<Type extends InferenceEvent['type']> = Extract<InferenceEvent, { type: Type }>
 
 type Deps = {
   readonly inference: Inference
@@ -42,16 +46,17 @@ type Options = {
   readonly signal: AbortSignal
 }
 
-class ChatStream {
+class ChatStream implements ChoicesListener {
   readonly response: Promise<Response>
   readonly #clock: Clock
   readonly #startTimer: StartTimer
   readonly #jobId: string
+  readonly #includeUsage: boolean
   readonly #writer: ChatChunkWriter
   readonly #choices: readonly ChoiceText[]
   readonly #run: ChoicesRun
   readonly #respond: (response: Response) => void
-  readonly #output = new TextStream(() => this.#gone())
+  readonly #output = new TextStream(() => this.gone())
   #responded = false
   #stopped = false
   #lastWriteAt: Instant
@@ -62,6 +67,7 @@ class ChatStream {
     this.#clock = deps.clock
     this.#startTimer = deps.startTimer
     this.#jobId = jobId
+    this.#includeUsage = includeUsage
     const createdS = Math.floor(receivedAt / 1000)
     const writerOf = (choice: number) =>
       new ChatChunkWriter({ jobId, model, createdS, choice, includeUsage, tier })
@@ -74,30 +80,44 @@ class ChatStream {
     this.#respond = resolve
     this.#lastWriteAt = deps.clock.now()
     this.#stopTimer = deps.startTimer(keepAliveIntervalMs, this.#keepAlive)
-    this.#run = new ChoicesRun(signal, {
-      // Where the first answer waits, the others wait behind it.
-      queued: (choice, event) => {
-        if (choice === 0) this.#write(queuedLine(event))
-      },
-      segments: (choice, event) => {
-        const text = this.#choices[choice]?.segments(event) ?? ''
-        if (typeof text !== 'string') this.#giveUp(text)
-        // One write for all segments of an event.
-        else if (text !== '') this.#write(text)
-      },
-      finished: (choice, reason, total) => {
-        const end = this.#choices[choice]?.finish(reason) ?? ''
-        if (total === null) {
-          this.#write(end)
-          return
-        }
-        this.#write(end + (includeUsage ? this.#writer.usage(total) : '') + doneLine)
-        this.#close()
-      },
-      failed: error => this.#fail(withoutInnerDetails(error)),
-      gone: () => this.#gone(),
-    })
+    this.#run = new ChoicesRun(signal, this)
     this.#run.start(deps.inference, requests)
+  }
+
+  queued(choice: number, event: EventOf<'queued'>): void {
+    // Where the first answer waits, the others wait behind it.
+    if (choice === 0) this.#write(queuedLine(event))
+  }
+
+  segments(choice: number, event: EventOf<'segments'>): void {
+    const text = this.#choices[choice]?.segments(event) ?? ''
+    if (typeof text !== 'string') this.#giveUp(text)
+    // One write for all segments of an event.
+    else if (text !== '') this.#write(text)
+  }
+
+  finished(choice: number, reason: FinishReason, total: TokenUsage | null): void {
+    const end = this.#choices[choice]?.finish(reason) ?? ''
+    if (total === null) {
+      this.#write(end)
+      return
+    }
+    this.#write(end + (this.#includeUsage ? this.#writer.usage(total) : '') + doneLine)
+    this.#close()
+  }
+
+  failed(error: Failure): void {
+    this.#fail(withoutInnerDetails(error))
+  }
+
+  /** The client is gone or does not read: nothing more can be told to it. */
+  gone(): void {
+    this.#run.cancel()
+    this.#stop()
+    this.#output.cut('the client is gone')
+    if (this.#responded) return
+    this.#responded = true
+    this.#respond(errorResponse({ code: 'cancelled', message: 'The client closed the request.' }))
   }
 
   #write(text: string): void {
@@ -126,16 +146,6 @@ class ChatStream {
   #close(): void {
     this.#stop()
     this.#output.close()
-  }
-
-  /** The client is gone or does not read: nothing more can be told to it. */
-  #gone(): void {
-    this.#run.cancel()
-    this.#stop()
-    this.#output.cut('the client is gone')
-    if (this.#responded) return
-    this.#responded = true
-    this.#respond(errorResponse({ code: 'cancelled', message: 'The client closed the request.' }))
   }
 
   #stop(): void {

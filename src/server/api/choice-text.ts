@@ -8,7 +8,8 @@ import type { ChatChunkWriter } from './chat-chunk-writer.ts'
 /** What a client gets of one streamed answer: the role first, then its parts, then its end. */
 export class ChoiceText {
   readonly #writer: ChatChunkWriter
-  readonly #logprobs = new WaitingLogprobs()
+  /** Null: none has come. */
+  #logprobs: WaitingLogprobs | null = null
   #roleWritten = false
 
   constructor(writer: ChatChunkWriter) {
@@ -21,13 +22,14 @@ export class ChoiceText {
     logprob,
   }: Extract<InferenceEvent, { type: 'segments' }>): string | ApiFailure {
     if (logprob !== undefined) {
+      this.#logprobs ??= new WaitingLogprobs()
       const failure = this.#logprobs.add(logprob)
       if (failure !== null) return failure
     }
     if (segments.length === 0) return ''
     let text = this.#role(segments[0])
     for (const segment of segments) {
-      const chunk = this.#writer.segment(segment, this.#logprobs.take(segment.kind))
+      const chunk = this.#writer.segment(segment, this.#logprobs?.take(segment.kind))
       if (chunk === null) return { code: 'internal', message: 'A tool call came in a wrong form.' }
       text += chunk
     }

@@ -2,7 +2,7 @@ import type { FinishReason } from '../../protocol/chat-job.ts'
 import type { Failure } from '../../protocol/errors.ts'
 import type { Inference, InferenceEvent, Queued, TokenUsage } from '../inference.ts'
 import type { ChoiceRequests } from './choice-requests.ts'
-import { CompletionRun } from './completion-run.ts'
+import { CompletionRun, type CompletionListener } from './completion-run.ts'
 
 export type ChoicesListener = {
   /** The answer waits; absent: nobody is told. */
@@ -17,11 +17,12 @@ export type ChoicesListener = {
 }
 
 /** The answers of one request, tied together: they all come, or the request fails. */
-export class ChoicesRun {
+export class ChoicesRun implements CompletionListener {
   readonly #listener: ChoicesListener
   readonly #signal: AbortSignal
   readonly #runs: CompletionRun[] = []
   readonly #usages: TokenUsage[] = []
+  #choices = 0
   #over = false
 
   /** @param signal of the client's request */
@@ -31,14 +32,11 @@ export class ChoicesRun {
   }
 
   start(inference: Inference, requests: ChoiceRequests): void {
+    this.#choices = requests.length
     for (const [choice, request] of requests.entries()) {
       // An answer that is refused at once ends the others before they begin.
       if (this.#over) return
-      const run = new CompletionRun(
-        this.#signal,
-        event => this.#handle(choice, event, requests.length),
-        () => this.#hungUp(),
-      )
+      const run = new CompletionRun(this.#signal, choice, this)
       this.#runs.push(run)
       run.start(inference, request)
     }
@@ -50,7 +48,7 @@ export class ChoicesRun {
     for (const run of this.#runs) run.cancel()
   }
 
-  #handle(choice: number, event: InferenceEvent, choices: number): void {
+  heard(choice: number, event: InferenceEvent): void {
     if (this.#over) return
     switch (event.type) {
       case 'queued':
@@ -61,7 +59,7 @@ export class ChoicesRun {
         return
       case 'finished': {
         this.#usages.push(event.usage)
-        const isLast = this.#usages.length === choices
+        const isLast = this.#usages.length === this.#choices
         if (isLast) this.#over = true
         this.#listener.finished(choice, event.reason, isLast ? totalOf(this.#usages) : null)
         return
@@ -72,7 +70,7 @@ export class ChoicesRun {
     }
   }
 
-  #hungUp(): void {
+  hungUp(): void {
     if (this.#over) return
     this.cancel()
     this.#listener.gone()

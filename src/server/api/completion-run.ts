@@ -1,12 +1,19 @@
 import type { Inference, InferenceEvent, InferenceRequest } from '../inference.ts'
 
+/** Who hears of a submitted request. An object and not closures: each of those is two more cold objects a token. */
+export type CompletionListener = {
+  readonly heard: (choice: number, event: InferenceEvent) => void
+  /** The client hung up; no event follows. */
+  readonly hungUp: () => void
+}
+
 /**
  * One submitted request, tied to the life of its client: whoever stops it first (the client's connection, the reader
  * of its stream, the writer of the answer) cancels it in the pool, exactly once, and nothing is heard of it after.
  */
 export class CompletionRun {
-  readonly #onEvent: (event: InferenceEvent) => void
-  readonly #onGone: () => void
+  readonly #choice: number
+  readonly #listener: CompletionListener
   readonly #signal: AbortSignal
   #handle: { readonly cancel: () => void } | null = null
   #over = false
@@ -14,12 +21,12 @@ export class CompletionRun {
 
   /**
    * @param signal of the client's request
-   * @param onGone the client hung up; no event follows
+   * @param choice which of its answers this is
    */
-  constructor(signal: AbortSignal, onEvent: (event: InferenceEvent) => void, onGone: () => void) {
+  constructor(signal: AbortSignal, choice: number, listener: CompletionListener) {
     this.#signal = signal
-    this.#onEvent = onEvent
-    this.#onGone = onGone
+    this.#choice = choice
+    this.#listener = listener
   }
 
   start(inference: Inference, request: InferenceRequest): void {
@@ -32,7 +39,7 @@ export class CompletionRun {
     const handle = inference.submit(request, event => {
       if (this.#over) return
       if (event.type === 'finished' || event.type === 'failed') this.#end()
-      this.#onEvent(event)
+      this.#listener.heard(this.#choice, event)
     })
     this.#handle = handle
     // Stopped from within `submit`, before there was a handle to cancel.
@@ -50,7 +57,7 @@ export class CompletionRun {
   readonly #hungUp = (): void => {
     if (this.#over) return
     this.cancel()
-    this.#onGone()
+    this.#listener.hungUp()
   }
 
   #end(): void {

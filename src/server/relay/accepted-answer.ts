@@ -15,6 +15,8 @@ export class AcceptedAnswer {
   readonly idsAre: TokenIds
   readonly #chat: ChatJob
   readonly #promptCounts: boolean
+  readonly #tokensMax: number
+  readonly #topLogprobsMax: number
   /** Ids of the accepted tokens: index i is token i of the answer. */
   readonly #tokenIds: number[] = []
   /** Accepted tokens, those without an id included. */
@@ -28,6 +30,8 @@ export class AcceptedAnswer {
     this.#chat = chat
     this.idsAre = idsAre
     this.#promptCounts = promptCounts
+    this.#tokensMax = chat.maxTokens ?? limits.outputTokensMax
+    this.#topLogprobsMax = chat.topLogprobs ?? limits.topLogprobsMax
   }
 
   get tokens(): number {
@@ -95,11 +99,10 @@ export class AcceptedAnswer {
   }
 
   #problemOfToken({ tokenId, index, logprob }: TokenFrame): string | null {
-    if (index >= (this.#chat.maxTokens ?? limits.outputTokensMax))
-      return 'more tokens than asked for'
+    if (index >= this.#tokensMax) return 'more tokens than asked for'
     if ((tokenId === 'unknown') !== (this.idsAre === 'unknown'))
       return 'tokens of another kind than its model has'
-    if ((logprob?.top.length ?? 0) > (this.#chat.topLogprobs ?? limits.topLogprobsMax))
+    if (logprob !== undefined && logprob.top.length > this.#topLogprobsMax)
       return 'more log probabilities than asked for'
     return null
   }
