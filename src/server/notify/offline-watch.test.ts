@@ -31,3 +31,10 @@ test('who had been away for long when this server began was told by the one befo
   watch.left(id, 'den', now, now + offlineToldMs - 1)
   expect(watch.overdue(now + offlineToldMs)).toHaveLength(1)
 })
+
+test('who is missing keeps its name', () => {
+  const watch = new OfflineWatch()
+  expect(watch.nameOf(id)).toBeUndefined()
+  watch.left(id, 'den', now, now)
+  expect(watch.nameOf(id)).toBe('den')
+})

@@ -22,6 +22,11 @@ export class OfflineWatch {
     return missing?.told === true ? now - missing.since : null
   }
 
+  /** Undefined: it is not missing. */
+  nameOf(id: AgentId): string | undefined {
+    return this.#missing.get(id)?.name
+  }
+
   /** It is not expected any more. */
   forget(id: AgentId): void {
     this.#missing.delete(id)

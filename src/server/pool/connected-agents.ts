@@ -196,7 +196,8 @@ export class ConnectedAgents {
     this.#deps.registry.status(id, status)
     if (status === 'offline')
       this.#deps.registry.history({ agentId: id, type: 'went_offline', at: now, metadata: {} })
-    this.#deps.log(id, this.#connected.get(id)?.name ?? id, `is ${status}`)
+    const name = this.#connected.get(id)?.name ?? this.#offline.nameOf(id) ?? id
+    this.#deps.log(id, name, `is ${status}`)
   }
 
   send(id: AgentId, message: ServerMessage): Sent {
