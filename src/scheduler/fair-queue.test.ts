@@ -55,7 +55,7 @@ describe('places', () => {
   test('are told when they change, and only then', () => {
     const queue = new FairQueue()
     for (const job of ['1', '2', '3']) queue.enter(waiting(job))
-    expect(queue.placeOf(waiting('3'))).toBe(3)
+    expect(queue.placeOfNew(waiting('3'))).toBe(3)
     expect(queue.news()).toEqual([
       {
         model: 'tiny',
@@ -78,7 +78,7 @@ describe('places', () => {
     for (let i = 0; i < 5; i++) queue.enter(waiting(`${i}`))
     const other = waiting('other', { model: 'other' })
     queue.enter(other)
-    expect(queue.placeOf(other)).toBe(1)
+    expect(queue.placeOfNew(other)).toBe(1)
     expect(queue.models()).toEqual(['tiny', 'other'])
     queue.leave(other.jobId)
     expect(queue.models()).toEqual(['tiny'])

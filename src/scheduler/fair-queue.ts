@@ -8,6 +8,9 @@ export const waitingLengthMax = 1_000
 /** The longest wait; a client that has waited this long gets an error instead of silence. */
 export const waitingTimeMaxMs = 300_000
 
+/** Whose request, and of which class. */
+export type Asker = Pick<Waiting, 'tenant' | 'priority'>
+
 /** Places in a model's line, from 1. */
 export type Places = {
   readonly model: string
@@ -125,10 +128,15 @@ export class FairQueue {
   }
 
   /** The place of one that has just entered. */
-  placeOf({ jobId, model }: Waiting): number {
-    const position = this.order(model).findIndex(other => other.jobId === jobId) + 1
-    this.#told.set(jobId, position)
+  placeOfNew(waiting: Waiting): number {
+    const position = this.#lineOf(waiting.model).placeOfNew(waiting)
+    this.#told.set(waiting.jobId, position)
     return position
+  }
+
+  /** The place of a tenant's n-th, from 1, of a class; null when so many do not wait for the model. */
+  placeOf(model: string, { tenant, priority }: Asker, nth: number): number | null {
+    return this.#lines.get(model)?.placeOf(tenant, priority, nth) ?? null
   }
 
   /** The places that are other ones than were told; they count as told now. */

@@ -65,6 +65,7 @@ test('the order is told as it comes to be when nobody else comes', () => {
       })
       if (random(10) === 0) line.enterInterrupted(entering)
       else line.enter(entering)
+      expect(line.order()[line.placeOfNew(entering) - 1]).toBe(entering)
       if (random(3) === 0) begin(line)
     }
     const told = line.order().map(({ jobId }) => jobId)

@@ -21,7 +21,6 @@ export class ModelLine {
     low: new TenantLine(),
   }
   #passed: Passed = { high: 0, normal: 0, low: 0 }
-  #order: readonly Waiting[] | null = null
 
   get length(): number {
     return this.#interrupted.size + priorities.reduce((sum, name) => sum + this.lengthOf(name), 0)
@@ -41,13 +40,11 @@ export class ModelLine {
   }
 
   enter(waiting: Waiting): void {
-    this.#order = null
     this.#classes[waiting.priority].enter(waiting)
   }
 
   /** A stream that was interrupted has begun and is charged: it only wants to go on. */
   enterInterrupted(waiting: Waiting): void {
-    this.#order = null
     this.#interrupted.set(waiting.jobId, waiting)
   }
 
@@ -65,7 +62,6 @@ export class ModelLine {
 
   /** It has found a slot. */
   begin(waiting: Waiting): void {
-    this.#order = null
     if (this.#interrupted.delete(waiting.jobId)) return
     const line = this.#classes[waiting.priority]
     line.begun(waiting.tenant, waiting.costTokens)
@@ -75,7 +71,6 @@ export class ModelLine {
 
   /** It waits no longer, without having found a slot. */
   leave(waiting: Waiting): void {
-    this.#order = null
     if (this.#interrupted.delete(waiting.jobId)) return
     this.#classes[waiting.priority].leave(waiting)
     if (this.lengthOf(waiting.priority) === 0) this.#passed[waiting.priority] = 0
@@ -88,16 +83,39 @@ export class ModelLine {
 
   /** @param correctionTokens what it cost beyond `costTokens` */
   ended({ tenant, priority }: Charge, correctionTokens: number): void {
-    this.#order = null
     this.#classes[priority].ended(tenant, correctionTokens)
+  }
+
+  /** The place, from 1, of one that has just entered. */
+  placeOfNew({ jobId, tenant, priority }: Waiting): number {
+    if (this.#interrupted.has(jobId)) return this.#interrupted.size
+    const nth = this.#classes[priority].lengthOf(tenant)
+    return this.placeOf(tenant, priority, nth) ?? this.length
+  }
+
+  /**
+   * The place, from 1, that a tenant's n-th request (from 1) of a class has in `order()`, at a fraction of what that
+   * costs.
+   * @returns null when so many do not wait
+   */
+  placeOf(tenant: string, priority: Priority, nth: number): number | null {
+    const before = this.#classes[priority].before(tenant, nth)
+    if (before === null) return null
+    if (this.length === this.#interrupted.size + this.lengthOf(priority))
+      return this.#interrupted.size + before + 1
+    const taken: Record<Priority, number> = { high: 0, normal: 0, low: 0 }
+    const waits = (name: Priority) => taken[name] < this.lengthOf(name)
+    let passed = this.#passed
+    for (let place = this.#interrupted.size + 1; ; place++) {
+      const turn = nextClass(waits, passed)
+      if (turn === undefined || (turn === priority && taken[turn] === before)) return place
+      taken[turn]++
+      passed = passedAfter(turn, waits, passed)
+    }
   }
 
   /** All that wait, in the order in which they would go if nobody came and every lane had room. */
   order(): readonly Waiting[] {
-    return (this.#order ??= this.#computeOrder())
-  }
-
-  #computeOrder(): readonly Waiting[] {
     const order = [...this.#interrupted.values()]
     const lines = new Map(priorities.map(name => [name, this.#classes[name].order()]))
     const taken: Record<Priority, number> = { high: 0, normal: 0, low: 0 }

@@ -1,5 +1,5 @@
 import type { Instant } from '../clock.ts'
-import type { FairQueue } from './fair-queue.ts'
+import type { Asker, FairQueue } from './fair-queue.ts'
 import type { WaitEstimates } from './wait-estimates.ts'
 
 type Promised = {
@@ -26,10 +26,11 @@ export class ReturnPromises {
   }
 
   /** @returns ms from now; null while nothing was measured */
-  promise(model: string, tenant: string, now: Instant): number | null {
+  promise(model: string, asker: Asker, now: Instant): number | null {
+    const { tenant } = asker
     const before = this.#promised.get(tenant)
     const expected = before !== undefined && before.until > now ? before.count : 0
-    const waitMs = this.#roomAfterMs(model, tenant, expected, now)
+    const waitMs = this.#roomAfterMs(model, asker, expected, now)
     if (waitMs === null) return null
     this.#promised.delete(tenant)
     this.#promised.set(tenant, {
@@ -43,9 +44,9 @@ export class ReturnPromises {
   }
 
   /** The sooner of two things that both make room: starts of the tenant's own, and starts of anybody. */
-  #roomAfterMs(model: string, tenant: string, expected: number, now: Instant): number | null {
-    const { own, any } = this.#queue.startsUntilRoom(tenant, expected)
-    const ownPlace = this.#placeOfOwn(model, tenant, own)
+  #roomAfterMs(model: string, asker: Asker, expected: number, now: Instant): number | null {
+    const { own, any } = this.#queue.startsUntilRoom(asker.tenant, expected)
+    const ownPlace = this.#queue.placeOf(model, asker, own)
     const waits = this.#queue
       .models()
       .filter(name => this.#queue.lengthFor(name) >= any)
@@ -53,12 +54,5 @@ export class ReturnPromises {
     if (ownPlace !== null) waits.push(this.#estimates.forModel(model, now)(ownPlace))
     const known = waits.filter(wait => wait !== null)
     return known.length === 0 ? null : Math.min(...known)
-  }
-
-  #placeOfOwn(model: string, tenant: string, which: number): number | null {
-    let seen = 0
-    for (const [index, waiting] of this.#queue.order(model).entries())
-      if (waiting.tenant === tenant && ++seen === which) return index + 1
-    return null
   }
 }

@@ -1,17 +1,5 @@
-import type { JobId } from '../protocol/ids.ts'
+import { TenantAccount, type Numbered } from './tenant-account.ts'
 import type { Waiting } from './waiting.ts'
-
-/** A tenant of the line: what it has had, and what it waits for. */
-type Account = {
-  readonly tenant: string
-  /** The virtual counter: tokens that its requests have cost. Only differences between tenants count. */
-  counter: number
-  /** Requests that have begun and not ended; the end corrects the counter. */
-  running: number
-  /** In order of arrival within a lane. */
-  readonly lanes: Map<string, Map<JobId, Numbered>>
-}
-type Numbered = { readonly waiting: Waiting; readonly number: number }
 
 /** Tenants that neither wait nor run and had more than the others: they are remembered so far, then forgiven. */
 export const accountsRememberedMax = 1_000
@@ -28,9 +16,9 @@ export const accountsRememberedMax = 1_000
  * just been served. Looking for the next one costs a step for each waiting tenant, never one for each request.
  */
 export class TenantLine {
-  readonly #accounts = new Map<string, Account>()
+  readonly #accounts = new Map<string, TenantAccount>()
   /** Accounts with somebody in line. */
-  readonly #inLine = new Set<Account>()
+  readonly #inLine = new Set<TenantAccount>()
   /** Accounts without anybody in line or at work. */
   #idle = 0
   /** Counter of the tenant whose request began last, before it was charged. Never falls. */
@@ -47,12 +35,15 @@ export class TenantLine {
     return this.#accounts.size
   }
 
+  /** Of one tenant. */
+  lengthOf(tenant: string): number {
+    return this.#accounts.get(tenant)?.length ?? 0
+  }
+
   enter(waiting: Waiting): void {
     const account = this.#accountOf(waiting.tenant)
-    if (!this.#inLine.has(account)) account.counter = Math.max(account.counter, this.#startedAt)
-    const lane = account.lanes.get(waiting.lane) ?? new Map<JobId, Numbered>()
-    account.lanes.set(waiting.lane, lane)
-    lane.set(waiting.jobId, { waiting, number: this.#arrivals++ })
+    if (!account.isInLine) account.counter = Math.max(account.counter, this.#startedAt)
+    account.enter(waiting, this.#arrivals++)
     this.#inLine.add(account)
     this.#length++
   }
@@ -62,24 +53,22 @@ export class TenantLine {
     let best: Numbered | undefined
     let bestCounter = Infinity
     for (const account of this.#inLine) {
-      if (account.counter > bestCounter) continue
-      const first = firstOf(account, blocked)
+      const { counter } = account
+      if (counter > bestCounter) continue
+      const first = account.first(blocked)
       if (first === undefined) continue
-      if (best !== undefined && account.counter === bestCounter && first.number > best.number)
-        continue
+      if (best !== undefined && counter === bestCounter && first.number > best.number) continue
       best = first
-      bestCounter = account.counter
+      bestCounter = counter
     }
     return best?.waiting
   }
 
   leave(waiting: Waiting): void {
     const account = this.#accounts.get(waiting.tenant)
-    const lane = account?.lanes.get(waiting.lane)
-    if (account === undefined || lane?.delete(waiting.jobId) !== true) return
+    if (account?.leave(waiting) !== true) return
     this.#length--
-    if (lane.size === 0) account.lanes.delete(waiting.lane)
-    if (account.lanes.size > 0) return
+    if (account.isInLine) return
     this.#inLine.delete(account)
     this.#rest(account)
     if (this.#inLine.size === 0) this.#forgive(0)
@@ -88,7 +77,7 @@ export class TenantLine {
   /** A request of the tenant begins, whether it stood in line or found a slot free. */
   begun(tenant: string, costTokens: number): void {
     const account = this.#accountOf(tenant)
-    if (!this.#inLine.has(account)) account.counter = Math.max(account.counter, this.#startedAt)
+    if (!account.isInLine) account.counter = Math.max(account.counter, this.#startedAt)
     this.#startedAt = Math.max(this.#startedAt, account.counter)
     account.counter += costTokens
     account.running++
@@ -105,10 +94,10 @@ export class TenantLine {
 
   /** All that wait, in the order in which they would go if nobody came. */
   order(): readonly Waiting[] {
-    const places: { readonly startsAt: number; readonly number: number; waiting: Waiting }[] = []
+    const places: (Numbered & { readonly startsAt: number })[] = []
     for (const account of this.#inLine) {
       let startsAt = account.counter
-      for (const { waiting, number } of allOf(account)) {
+      for (const { waiting, number } of account.all()) {
         places.push({ startsAt, number, waiting })
         startsAt += waiting.costTokens
       }
@@ -117,13 +106,39 @@ export class TenantLine {
     return places.map(({ waiting }) => waiting)
   }
 
-  #accountOf(tenant: string): Account {
+  /** @returns how many would go before the tenant's n-th (from 1) if nobody came; null when so many do not wait */
+  before(tenant: string, nth: number): number | null {
+    const account = this.#accounts.get(tenant)
+    let startsAt = account?.counter ?? 0
+    let left = nth
+    for (const { waiting, number } of account?.all() ?? []) {
+      if (--left === 0) return this.#countBefore(startsAt, number)
+      startsAt += waiting.costTokens
+    }
+    return null
+  }
+
+  #countBefore(startsAt: number, number: number): number {
+    let count = 0
+    for (const account of this.#inLine) {
+      let at = account.counter
+      if (at > startsAt) continue
+      for (const other of account.all()) {
+        if (at > startsAt || (at === startsAt && other.number >= number)) break
+        count++
+        at += other.waiting.costTokens
+      }
+    }
+    return count
+  }
+
+  #accountOf(tenant: string): TenantAccount {
     const known = this.#accounts.get(tenant)
     if (known !== undefined) {
-      if (isIdle(known)) this.#idle--
+      if (known.isIdle) this.#idle--
       return known
     }
-    const account: Account = { tenant, counter: 0, running: 0, lanes: new Map() }
+    const account = new TenantAccount(tenant)
     this.#accounts.set(tenant, account)
     return account
   }
@@ -132,8 +147,8 @@ export class TenantLine {
    * Forgets a tenant that neither waits nor runs, if that makes no difference: it had no more than it would start with
    * again, or nobody waits, so that nobody takes anything from anybody.
    */
-  #rest(account: Account): void {
-    if (!isIdle(account)) return
+  #rest(account: TenantAccount): void {
+    if (!account.isIdle) return
     // At the end, so that those who rest are in the order in which they began to.
     this.#accounts.delete(account.tenant)
     if (this.#inLine.size === 0 || account.counter <= this.#startedAt) return
@@ -145,26 +160,9 @@ export class TenantLine {
   #forgive(remembered: number): void {
     for (const account of this.#accounts.values()) {
       if (this.#idle <= remembered) return
-      if (!isIdle(account)) continue
+      if (!account.isIdle) continue
       this.#accounts.delete(account.tenant)
       this.#idle--
     }
   }
-}
-
-const isIdle = ({ running, lanes }: Account): boolean => running === 0 && lanes.size === 0
-
-function firstOf({ lanes }: Account, blocked: ReadonlySet<string>): Numbered | undefined {
-  let first: Numbered | undefined
-  for (const [lane, waiting] of lanes) {
-    if (blocked.has(lane)) continue
-    const [head] = waiting.values()
-    if (head !== undefined && (first === undefined || head.number < first.number)) first = head
-  }
-  return first
-}
-
-function allOf({ lanes }: Account): readonly Numbered[] {
-  const all = [...lanes.values()].flatMap(lane => [...lane.values()])
-  return lanes.size > 1 ? all.sort((a, b) => a.number - b.number) : all
 }

@@ -33,13 +33,13 @@ export class WaitingRoom {
 
   /** @returns what its client is told; a Failure when it may not wait */
   enter(waiting: Waiting, now: Instant): SchedulerCommand | Failure {
-    if (this.queue.enter(waiting)) return this.#place(waiting, this.queue.placeOf(waiting), now)
-    return queueFull(this.#promises.promise(waiting.model, waiting.tenant, now))
+    if (this.queue.enter(waiting)) return this.#place(waiting, this.queue.placeOfNew(waiting), now)
+    return queueFull(this.#promises.promise(waiting.model, waiting, now))
   }
 
   enterInterrupted(waiting: Waiting, now: Instant): SchedulerCommand {
     this.queue.enterInterrupted(waiting)
-    return this.#place(waiting, this.queue.placeOf(waiting), now)
+    return this.#place(waiting, this.queue.placeOfNew(waiting), now)
   }
 
   /** A job has got a slot. */
