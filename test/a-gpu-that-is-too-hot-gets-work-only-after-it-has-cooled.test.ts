@@ -24,7 +24,7 @@ test.skipIf(!canBuildFakeNvml || process.platform !== 'linux')(
     using nvml = buildFakeNvml('two_gpus')
     nvml.setState('hot')
     await cluster.addAgent('hot', { LD_LIBRARY_PATH: dirname(nvml.library) })
-    await cluster.server.line(line => line.includes('agent thermal event'))
+    await cluster.server.line(line => line.includes('thermal event'))
     const before = await details()
     expect(before).toMatchObject({
       status: 'degraded',
