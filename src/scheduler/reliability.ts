@@ -18,14 +18,14 @@ export const reliabilityAtStart = 0.3
 
 /** The start counts as much as so many requests: the first twenty-five completed ones lead to 0.8. */
 const startWeight = 10
-/** At the 5 % of failures that make a machine unhealthy (1.2) it stands at 0.74, a step below one that never fails (0.94). */
+/** At the 5 % of failures that make a machine unhealthy (1.2) it stands at 0.74: to ranking.ts a quarter slower than 0.94. */
 const failureWeight = 5
 /** Half of what is known is forgotten in a week: neither fame nor guilt lasts when nothing confirms it. */
 const evidenceHalfLifeMs = 7 * 24 * 60 * 60 * 1000
 /** More weighs no more, so that a machine that begins to fail after a million answers is known for it ten requests later. */
 const evidenceMax = 100
 
-/** The share of the newest heartbeat in the average: half of what is known is ten minutes old. */
+/** The share of the newest heartbeat in the average: half of what is known is seven minutes old. */
 const latenessGain = 0.05
 /** A heartbeat that is later than its own interval says no more than one that is late by it. */
 const latenessMsMax = limits.heartbeatIntervalMs

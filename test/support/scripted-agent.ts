@@ -1,5 +1,6 @@
 import type { Hello } from '../../src/protocol/agent-message.ts'
 import type { ChatJob } from '../../src/protocol/chat-job.ts'
+import type { Heartbeat } from '../../src/protocol/agent-message.ts'
 import type { ErrorCode } from '../../src/protocol/errors.ts'
 import type { Inventory } from '../../src/protocol/gpu.ts'
 import { newJobId, type AgentId } from '../../src/protocol/ids.ts'
@@ -74,7 +75,10 @@ export class ScriptedAgent implements AgentLink {
   }
 
   /** @param temperatureC of its only GPU */
-  beat(temperatureC: number | null = null): void {
+  beat(
+    temperatureC: number | null = null,
+    told: Partial<Pick<Heartbeat, 'status' | 'reason' | 'network_latency_ms'>> = {},
+  ): void {
     const unknown = { vram_used_mb: null, vram_total_mb: null, utilization_pct: null }
     const reading = { id: 'GPU-1', temperature_c: temperatureC, ...unknown, power_w: null }
     this.says({
@@ -87,6 +91,7 @@ export class ScriptedAgent implements AgentLink {
       gpus: temperatureC === null ? [] : [reading],
       network_latency_ms: 1,
       models_loaded: [],
+      ...told,
     })
   }
 
@@ -197,11 +202,11 @@ export const chat: ChatJob = {
   renderTimeMs: 0,
 }
 
-/** A request for the model `tiny`, and what its client hears. */
-export function askTiny(pool: Pool, receivedAt: number) {
+/** A request for the model `tiny`, unless another is named, and what its client hears. */
+export function askTiny(pool: Pool, receivedAt: number, name = 'tiny') {
   const events: InferenceEvent[] = []
   const jobId = newJobId()
-  const request = { jobId, keyId: 'key-1', model: 'tiny', chat, receivedAt }
+  const request = { jobId, keyId: 'key-1', model: name, chat, receivedAt }
   const { cancel } = pool.dispatcher.submit(request, event => events.push(event))
   return { events, cancel }
 }
