@@ -39,7 +39,7 @@ export class Disk {
           })
         })
       })
-    return createSimStore(this.tables, medium)
+    return createSimStore(() => this.tables, medium)
   }
 
   #perform<Answer>(commit: () => Answer): Answer | Error {

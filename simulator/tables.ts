@@ -27,10 +27,10 @@ export class Tables implements Operations {
   readonly joinTokens = new Map<string, JoinTokenRecord>()
   readonly #keys = new Map<string, KeyRecord>()
   readonly #models = new Map<string, ModelRecord>()
-  readonly #usage = new Map<string, UsageRow>()
+  readonly usageRows = new Map<string, UsageRow>()
   readonly #orders = new Map<string, ModelOrderRecord>()
   #history: HistoryEvent[] = []
-  #events: AdminEvent[] = []
+  events: AdminEvent[] = []
 
   enrolAgent({ tokenId, tokenSecretHash, agent, now }: Parameters<Store['enrolAgent']>[0]) {
     const token = this.joinTokens.get(tokenId)
@@ -116,12 +116,12 @@ export class Tables implements Operations {
   appendEvents(events: readonly AdminEvent[]) {
     for (const event of events) {
       const isKnown = event.agentId !== null && this.agents.has(event.agentId)
-      this.#events.push(isKnown ? event : { ...event, agentId: null })
+      this.events.push(isKnown ? event : { ...event, agentId: null })
     }
   }
 
   listEvents({ agentId, limitRows }: Parameters<Store['listEvents']>[0]) {
-    return this.#events
+    return this.events
       .filter(event => agentId === null || event.agentId === agentId)
       .toReversed()
       .toSorted((a, b) => b.at - a.at)
@@ -197,10 +197,11 @@ export class Tables implements Operations {
     const { jobId, keyId, model, promptTokens, completionTokens } = request
     if (promptTokens < 0 || completionTokens < 0) throw new Error('a negative count')
     if (this.requests.has(jobId)) return
-    this.requests.set(jobId, request)
     const row = JSON.stringify([keyId, model])
-    const sum = this.#usage.get(row)
-    this.#usage.set(row, {
+    const sum = this.usageRows.get(row)
+    if ((sum?.promptTokens ?? 0) + promptTokens >= sumsBelow) throw new Error('out of range')
+    this.requests.set(jobId, request)
+    this.usageRows.set(row, {
       keyId,
       keyName: keyId,
       model,
@@ -211,7 +212,7 @@ export class Tables implements Operations {
   }
 
   usage() {
-    return [...this.#usage.values()]
+    return [...this.usageRows.values()]
       .map(row => ({ ...row, keyName: this.#keys.get(row.keyId)?.name ?? row.keyId }))
       .toSorted(
         (a, b) =>
@@ -223,7 +224,7 @@ export class Tables implements Operations {
     for (const [id, { endedAt }] of this.requests)
       if (endedAt < before.requestsEnded) this.requests.delete(id)
     this.#history = this.#history.filter(({ at }) => at >= before.history)
-    this.#events = this.#events.filter(({ at }) => at >= before.events).slice(-before.eventsMax)
+    this.events = this.events.filter(({ at }) => at >= before.events).slice(-before.eventsMax)
     for (const [id, { expiresAt }] of this.joinTokens)
       if (expiresAt < before.joinTokensExpired) this.joinTokens.delete(id)
   }
@@ -237,5 +238,8 @@ export class Tables implements Operations {
     return true
   }
 }
+
+/** A sum has 63 bits. */
+const sumsBelow = 2 ** 63
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

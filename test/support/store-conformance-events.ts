@@ -1,14 +1,12 @@
 import { expect, test } from 'bun:test'
-import { eq } from 'drizzle-orm'
 import { newAgentId } from '../../src/protocol/ids.ts'
-import type { StoreDatabase } from '../../src/server/store/database.ts'
-import { agents } from '../../src/server/store/schema.ts'
 import type { Store } from '../../src/server/store/store.ts'
 import { adminEvent } from './admin-events.ts'
 import { enrolled, start } from './store-fixtures.ts'
+import type { StoreRows } from './store-rows.ts'
 
 /** The part of the store's promises that is about what the operator was told; see `storeConformance`. */
-export function eventPromises(store: () => Store, db: () => StoreDatabase): void {
+export function eventPromises(store: () => Store, rows: () => StoreRows): void {
   const all = () => store().listEvents({ agentId: null, limitRows: 100 })
   const keep = { requestsEnded: 0, history: 0, joinTokensExpired: 0 }
 
@@ -27,7 +25,7 @@ export function eventPromises(store: () => Store, db: () => StoreDatabase): void
   test('outlive their agent, and one of an agent that is gone already is kept', async () => {
     const { id: agentId } = await enrolled(store())
     await store().appendEvents([adminEvent({ agentId, agentName: 'den' })])
-    await db().delete(agents).where(eq(agents.agentId, agentId))
+    await rows().removeAgent(agentId)
     await store().appendEvents([adminEvent({ agentId, agentName: 'den', at: start + 1 })])
     const kept = await all()
     expect(kept.map(event => event.agentId)).toEqual([null, null])

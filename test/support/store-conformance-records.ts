@@ -1,8 +1,5 @@
 import { expect, test } from 'bun:test'
-import { sql } from 'drizzle-orm'
 import type { ModelManifest } from '../../src/models/manifest.ts'
-import type { StoreDatabase } from '../../src/server/store/database.ts'
-import { joinTokens, requests, usage } from '../../src/server/store/schema.ts'
 import type { Store } from '../../src/server/store/store.ts'
 import {
   enrolled,
@@ -14,6 +11,7 @@ import {
   shape,
   start,
 } from './store-fixtures.ts'
+import type { StoreRows } from './store-rows.ts'
 
 /** The part of the store's promises that is about keys, models and the ledger; see `storeConformance`. */
 
@@ -110,7 +108,7 @@ export function modelPromises(store: () => Store): void {
   )
 }
 
-export function requestPromises(store: () => Store, db: () => StoreDatabase): void {
+export function requestPromises(store: () => Store, rows: () => StoreRows): void {
   const oneRequest = { requests: 1, promptTokens: 12, completionTokens: 30 }
 
   test('a job counts once, however often and however parallel it is settled', async () => {
@@ -180,11 +178,9 @@ export function requestPromises(store: () => Store, db: () => StoreDatabase): vo
   test('a settlement whose usage cannot be added leaves no request behind', async () => {
     const settled = request()
     await store().settleRequest(request())
-    await db()
-      .update(usage)
-      .set({ promptTokens: sql`9223372036854775807` })
+    await rows().setPromptTokens(9_223_372_036_854_775_807n)
     expect(await rejects(store().settleRequest(settled))).toBe(true)
-    await db().update(usage).set({ promptTokens: 0 })
+    await rows().setPromptTokens(0n)
     await store().settleRequest(settled)
     expect(await store().usage()).toMatchObject([{ requests: 2, promptTokens: 12 }])
   })
@@ -203,7 +199,7 @@ export function parallelSettlePromises(store: () => Store): void {
   })
 }
 
-export function prunePromises(store: () => Store, db: () => StoreDatabase): void {
+export function prunePromises(store: () => Store, rows: () => StoreRows): void {
   test('takes what is older than asked for, and leaves usage and everything younger', async () => {
     const { id } = await enrolled(store())
     const event = { agentId: id, type: 'connected', metadata: {} } as const
@@ -224,10 +220,10 @@ export function prunePromises(store: () => Store, db: () => StoreDatabase): void
       joinTokensExpired: start,
     })
     expect((await store().listHistory(id, 10)).map(({ at }) => at)).toEqual([start])
-    expect((await db().select().from(requests)).map(({ jobId }) => jobId)).toEqual([young.jobId])
-    const tokens = await db().select().from(joinTokens).orderBy(joinTokens.id)
-    expect(tokens.map(token => token.id)).not.toContain('old')
-    expect(tokens.map(token => token.id)).toContain('young')
+    expect(await rows().jobIds()).toEqual([young.jobId])
+    const tokenIds = await rows().joinTokenIds()
+    expect(tokenIds).not.toContain('old')
+    expect(tokenIds).toContain('young')
     expect(await store().usage()).toMatchObject([{ requests: 2 }])
   })
 }

@@ -2,8 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 import { newAgentId } from '../../src/protocol/ids.ts'
 import { newReliabilityRecord } from '../../src/scheduler/reliability.ts'
 import type { Store } from '../../src/server/store/store.ts'
-import { emptyDatabase } from './empty-database.ts'
-import type { TestStore } from './pglite.ts'
 import { eventPromises } from './store-conformance-events.ts'
 import {
   keyPromises,
@@ -27,6 +25,7 @@ import {
   request,
   start,
 } from './store-fixtures.ts'
+import type { ConformingStore } from './store-rows.ts'
 
 /** Texts that break careless SQL, encodings or both, and what a store keeps of them. */
 const hostileTexts: readonly (readonly [given: string, kept: string])[] = [
@@ -40,25 +39,25 @@ const hostileTexts: readonly (readonly [given: string, kept: string])[] = [
 ]
 
 /** The promises of `Store`, for every implementation. `open` may be slow: it is called once. */
-export function storeConformance(open: () => Promise<TestStore>): void {
-  let opened: TestStore
+export function storeConformance(open: () => Promise<ConformingStore>): void {
+  let opened: ConformingStore
   const store = (): Store => opened.store
   beforeAll(async () => {
     opened = await open()
   }, 60_000)
-  beforeEach(() => emptyDatabase(opened.db))
+  beforeEach(() => opened.rows.empty())
   afterAll(() => opened.store.close())
 
   describe('enrolment', () => enrolmentPromises(store))
   describe('agents', () => agentPromises(store))
   describe('heartbeats', () => heartbeatPromises(store))
   describe('history', () => historyPromises(store))
-  describe('events', () => eventPromises(store, () => opened.db))
+  describe('events', () => eventPromises(store, () => opened.rows))
   describe('keys', () => keyPromises(store))
   describe('models', () => modelPromises(store))
-  describe('requests', () => requestPromises(store, () => opened.db))
+  describe('requests', () => requestPromises(store, () => opened.rows))
   describe('requests that end together', () => parallelSettlePromises(store))
-  describe('pruning', () => prunePromises(store, () => opened.db))
+  describe('pruning', () => prunePromises(store, () => opened.rows))
   describe('hostile texts', () => hostilePromises(store))
   test('ping answers', () => store().ping())
 }

@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm'
 import { openTestPglite } from '../../../test/support/pglite.ts'
 import { storeConformance } from '../../../test/support/store-conformance.ts'
 import { key, start } from '../../../test/support/store-fixtures.ts'
+import { rowsOf } from '../../../test/support/store-rows.ts'
 import { createPgliteClient } from './pglite-client.ts'
 import { drizzleOver, openPgliteStore } from './pglite-store.ts'
 import { isStoreRefusal, type OpenedStore } from './store-refusal.ts'
@@ -13,7 +14,11 @@ import type { Store } from './store.ts'
 
 const bootTimeoutMs = 60_000
 
-describe('the store on PGlite', () => storeConformance(openTestPglite))
+describe('the store on PGlite', () =>
+  storeConformance(async () => {
+    const { store, db } = await openTestPglite()
+    return { store, rows: rowsOf(db) }
+  }))
 
 const root = mkdtempSync(join(tmpdir(), 'gpupool-store-'))
 afterAll(() => rmSync(root, { recursive: true }))

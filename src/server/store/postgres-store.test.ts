@@ -7,6 +7,7 @@ import postgres from 'postgres'
 import { startPostgres } from '../../../test/support/postgres.ts'
 import { storeConformance } from '../../../test/support/store-conformance.ts'
 import { request } from '../../../test/support/store-fixtures.ts'
+import { rowsOf } from '../../../test/support/store-rows.ts'
 import { errorCodeOf } from './database.ts'
 import { migrate, migrationsFolder } from './migrate.ts'
 import { openStore } from './open-store.ts'
@@ -36,7 +37,7 @@ describe.skipIf(server === undefined)('the store on PostgreSQL', () => {
       await client.end()
       await store.close()
     }
-    return { db: drizzle({ client }), store: { ...store, close } }
+    return { rows: rowsOf(drizzle({ client })), store: { ...store, close } }
   })
 })
 
