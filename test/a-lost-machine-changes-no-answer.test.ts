@@ -2,16 +2,18 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { counts, tokensAt, type Outcome } from './support/takeover/campaign.ts'
 import { silentLosses, suddenLosses } from './support/takeover/losses.ts'
 import { TakeoverPool, type Undisturbed } from './support/takeover/pool.ts'
+import { limitMs, readSelection } from './support/takeover/positions.ts'
 import { tryLosses, type Trial } from './support/takeover/try-losses.ts'
 
 // Real servers, agents and workers, of the same build. `npm test` cuts each kind of answer at twelve places,
 // `bun run test:takeover` behind every token; see CONTRIBUTING.md.
 
+const selection = readSelection()
 let pool: TakeoverPool
 let answers: readonly Undisturbed[]
 
 beforeAll(async () => {
-  pool = await TakeoverPool.start(['first', 'second'])
+  pool = await TakeoverPool.start({ first: 'as-it-is', second: 'as-it-is' })
   answers = await pool.undisturbed()
 }, 60_000)
 afterAll(() => pool.close())
@@ -34,7 +36,7 @@ test.each(suddenLosses)(
   async loss => {
     await tryLosses(pool, answers, { ...once, losses: [loss], moment: 'standing', counts })
   },
-  3_600_000,
+  limitMs(selection),
 )
 
 /** It may also have ended before it was lost. */
@@ -47,7 +49,7 @@ test.each(suddenLosses)(
     const inFlight = { losses: [loss], moment: 'running', counts: countsInFlight } as const
     await tryLosses(pool, answers, { ...once, ...inFlight, every: 4 })
   },
-  3_600_000,
+  limitMs(selection),
 )
 
 test.each(silentLosses)(
@@ -58,7 +60,7 @@ test.each(silentLosses)(
     const silent = { losses: [loss], moment: 'standing', counts, first: 1 } as const
     await tryLosses(pool, answers, { ...once, ...silent, few: ['chat', 'stop', 'json', 'call'] })
   },
-  3_600_000,
+  limitMs(selection),
 )
 
 test('usage is counted once: the ledger has what the clients were told', async () => {

@@ -1,4 +1,4 @@
-import type { Attempt, StopAt } from './gate-message.ts'
+import type { Attempt, SentFrame, StopAt } from './gate-message.ts'
 import type { Begun } from './gate.ts'
 import type { Heard } from './heard.ts'
 import type { Loss } from './losses.ts'
@@ -19,8 +19,10 @@ export type Outcome = {
   readonly attempts: number
   /** Of each lost attempt: the tokens accepted by then, and why it ended. */
   readonly lost: readonly { readonly tokens: number; readonly errorCode: string }[]
-  /** Of each further attempt: the tokens that it was given. */
+  /** Of each further attempt: how many tokens it was given. */
   readonly replayed: readonly number[]
+  /** Of the last attempt: which tokens it was given, and what it sent. */
+  readonly last: { readonly tokenIds: readonly number[]; readonly frames: readonly SentFrame[] }
 }
 
 export type CampaignOptions = {
@@ -28,6 +30,8 @@ export type CampaignOptions = {
   readonly losses: readonly Loss[]
   /** Machines are lost while they stand at the stop, or while they run on from there. */
   readonly moment: 'standing' | 'running'
+  /** Which machine is lost first and which one goes on; left out, that is the pool's affair. */
+  readonly between?: { readonly from: string; readonly to: string }
 }
 
 type Flight = { readonly run: Run; readonly stream: number; readonly answer: Promise<Heard> }
@@ -58,6 +62,8 @@ export class Campaign {
 
   async #crowd(runs: readonly Run[]): Promise<readonly Outcome[]> {
     const { gate } = this.#pool
+    const { between } = this.#options
+    if (between !== undefined) await this.#pool.leaveOnly(between.from)
     const before = await this.#pool.acceptedTokens()
     const flights: Flight[] = []
     for (const run of runs) flights.push(await this.#depart(run))
@@ -66,6 +72,7 @@ export class Campaign {
       await Promise.all(begun.map(one => gate.standing(one)))
       const atStops = flights.reduce((sum, { run }) => sum + tokensAt(run, attempt), before)
       await this.#pool.accepted(atStops)
+      if (between !== undefined) this.#restart(this.#pool.machine(between.to))
       await this.#restarts
       await this.#lose(flights, begun, { loss, before })
     }
@@ -145,7 +152,10 @@ export class Campaign {
     const replayed: number[] = []
     for (let attempt = 1; attempt < attempts; attempt++)
       replayed.push((await this.#pool.gate.begun({ stream, attempt })).tokenIds.length)
-    return { run, heard, attempts, lost, replayed }
+    const last = { stream, attempt: attempts - 1 }
+    const { tokenIds } = await this.#pool.gate.begun(last)
+    const frames = await this.#pool.gate.ended(last)
+    return { run, heard, attempts, lost, replayed, last: { tokenIds, frames } }
   }
 }
 

@@ -18,6 +18,7 @@ import {
   type StopAt,
   type WorkerWord,
 } from './gate-message.ts'
+import { buildVariable, useBuild, type Build } from './other-build.ts'
 
 /*
  * The real worker with a gate in front of its sampler. It is a program of its own, so the worker that everybody has holds no
@@ -146,6 +147,9 @@ function frameOf(bytes: Uint8Array): TokenFrame {
   if (frame?.type !== 'token') throw new Error('the worker sends something else')
   return frame
 }
+
+// What it needs is a folder that is the agent's own.
+await useBuild((process.env[buildVariable] ?? 'as-it-is') as Build, process.cwd())
 
 const line = new GateLine(process.env[gateVariable] ?? '')
 

@@ -4,6 +4,7 @@ import type { Cluster } from '../cluster.ts'
 import type { Program } from '../program.ts'
 import { CutLine } from './cut-line.ts'
 import { gateVariable, machineVariable } from './gate-message.ts'
+import { buildVariable, type Build } from './other-build.ts'
 
 const entry = 'test/support/takeover/gated-agent.ts'
 
@@ -15,6 +16,7 @@ export class Machine {
   readonly #cluster: Cluster
   readonly #environment: Readonly<Record<string, string>>
   #agent: Program
+  #hasEnded = false
 
   private constructor(
     name: string,
@@ -30,12 +32,16 @@ export class Machine {
     this.#agent = running.agent
   }
 
-  /** @param settings added to the environment of the agent and its workers */
-  static async start(cluster: Cluster, name: string, gatePath: string): Promise<Machine> {
+  static async start(
+    cluster: Cluster,
+    name: string,
+    { gatePath, build }: { readonly gatePath: string; readonly build: Build },
+  ): Promise<Machine> {
     const line = await CutLine.to(cluster.ready.controlPort)
     const environment = await cluster.joinAgent(name, {
       [gateVariable]: gatePath,
       [machineVariable]: name,
+      [buildVariable]: build,
     })
     const identityPath = join(environment['GPUPOOL_AGENT_DIR'] ?? '', 'agent.json')
     const identity = JSON.parse(await readFile(identityPath, 'utf8')) as { agentId: string }
@@ -48,11 +54,21 @@ export class Machine {
     return this.#agent.pid
   }
 
+  get hasEnded(): boolean {
+    return this.#hasEnded
+  }
+
+  async end(): Promise<void> {
+    this.#hasEnded = true
+    await this.#agent.kill()
+  }
+
   /** Ends what is left of it and starts it anew, with no model in memory. */
   async restart(): Promise<void> {
-    await this.#agent.kill()
+    await this.end()
     this.line.mend()
     this.#agent = await this.#cluster.runAgent(this.name, this.#environment, entry)
+    this.#hasEnded = false
   }
 
   /** The operator forgives it what the test did to it; else it would soon get no work. */

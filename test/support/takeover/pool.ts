@@ -4,6 +4,7 @@ import type { SentFrame } from './gate-message.ts'
 import { Gate } from './gate.ts'
 import { ask, type Heard } from './heard.ts'
 import { Machine } from './machine.ts'
+import type { Build } from './other-build.ts'
 import { ServerRecords } from './server-record.ts'
 
 /**
@@ -39,12 +40,14 @@ export class TakeoverPool {
     this.machines = new Map(machines.map(machine => [machine.name, machine]))
   }
 
-  static async start(names: readonly string[]): Promise<TakeoverPool> {
+  /** @param builds of each machine's engine, by the machine's name */
+  static async start(builds: Readonly<Record<string, Build>>): Promise<TakeoverPool> {
     const cluster = await Cluster.start()
     const gate = new Gate(cluster.folder)
     await cluster.addDemoModel({ slots: crowdMax, contextTokens: 512 })
     const machines: Machine[] = []
-    for (const name of names) machines.push(await Machine.start(cluster, name, gate.path))
+    for (const [name, build] of Object.entries(builds))
+      machines.push(await Machine.start(cluster, name, { gatePath: gate.path, build }))
     return new TakeoverPool(cluster, gate, machines)
   }
 
@@ -77,6 +80,13 @@ export class TakeoverPool {
     const machine = this.machines.get(name)
     if (machine === undefined) throw new Error(`there is no machine ${name}`)
     return machine
+  }
+
+  /** Ends all machines but one, which is started if need be. */
+  async leaveOnly(name: string): Promise<void> {
+    for (const machine of this.machines.values()) if (machine.name !== name) await machine.end()
+    const machine = this.machine(name)
+    if (machine.hasEnded) await machine.restart()
   }
 
   /** Has the other machines load the model. */

@@ -16,8 +16,11 @@ export type Selection =
 export const selectionVariable = 'GPUPOOL_TEST_TAKEOVER'
 const share = 12
 
+/** For one test. A stream that nobody goes on with would wait for ever. */
+export const limitMs = ({ kind }: Selection): number => (kind === 'all' ? 3_600_000 : 240_000)
+
 /** @returns what is wanted, or twelve where nothing is */
-export function readSelection(text: string | undefined): Selection {
+export function readSelection(text = process.env[selectionVariable]): Selection {
   if (text === undefined || text === '') return { kind: 'twelve' }
   if (text === 'all') return { kind: 'all' }
   if (text.startsWith('random:')) return { kind: 'random', seed: text.slice('random:'.length) }

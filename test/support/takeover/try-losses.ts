@@ -6,7 +6,7 @@ import { positionsOf, readSelection, selectionVariable } from './positions.ts'
 /** Runs that were not cut where they were meant to be are repeated so often; on a machine that is too busy it may happen. */
 const roundsMax = 3
 
-const selection = readSelection(process.env[selectionVariable])
+const selection = readSelection()
 
 export type Trial = CampaignOptions & {
   /** Test file, for the command that repeats a run. */
