@@ -95,6 +95,7 @@ const otherTable = (rounds: readonly Round[], queueRounds: readonly QueueRound[]
   title: 'what else a request costs, µs',
   columns: ['', 'mean'],
   rows: [
+    ['one look into a table of all job ids', figures(rounds, each => each.lookupNs / 1e3, 3)],
     ['release', figures(rounds, each => each.releaseNs / 1e3)],
     [
       'from the line: hand over',

@@ -33,6 +33,13 @@ export type FailedLoad = {
   readonly delayMs: number
 }
 
+/** An agent's entry among the holders of a model (holders.ts). */
+export type Place = {
+  readonly weighed: (jobs: number, leased: Instance) => void
+  readonly rated: () => void
+  readonly leave: () => void
+}
+
 /** What is believed about one agent. Only the fleet and the scheduler change it. */
 export type Agent = {
   readonly id: AgentId
@@ -63,6 +70,8 @@ export type Agent = {
   readonly slotsHeld: Map<string, number>
   /** Sum of the leases of all instances. */
   leaseCount: number
+  /** Where the index has it, and what must hear of its leases, its rating and its end. */
+  places: readonly Place[]
 }
 
 /** The instance is, or may be, on a GPU that may not serve any more. */

@@ -1,58 +1,67 @@
-import { compareCandidates, notInHeap, type Candidate } from './ranking.ts'
+import { notInHeap, type Candidate } from './ranking.ts'
 
 /**
- * Candidates with the best one at the root. Each knows its place (`at`), so that one whose rank has changed moves by
- * itself, in as many comparisons as the heap is deep.
+ * Candidates with the best one at the root. Each has a number here (`slot`), so that one whose key has changed moves by
+ * itself, in as many comparisons as the heap is deep. Keys, numbers and places lie in arrays of their own and no candidate
+ * is touched: with ten thousand agents what a move costs is the memory that it looks at.
  */
 export class CandidateHeap {
-  readonly #items: Candidate[] = []
+  /** By place: the root, its two children, theirs. */
+  readonly #keys: number[] = []
+  readonly #slots: number[] = []
+  /** By slot. */
+  readonly #places: number[] = []
+  readonly #candidates: (Candidate | undefined)[] = []
+  readonly #unusedSlots: number[] = []
 
   get size(): number {
-    return this.#items.length
-  }
-
-  has({ at }: Candidate): boolean {
-    return at !== notInHeap
+    return this.#keys.length
   }
 
   add(candidate: Candidate): void {
-    this.#items.push(candidate)
-    this.#rise(candidate, this.#items.length - 1)
+    const slot = this.#unusedSlots.pop() ?? this.#candidates.length
+    candidate.slot = slot
+    this.#candidates[slot] = candidate
+    this.#rise(slot, candidate.key, this.#keys.length)
   }
 
   remove(candidate: Candidate): void {
-    const { at } = candidate
-    candidate.at = notInHeap
-    const last = this.#items.pop()
-    if (last === undefined || last === candidate) return
-    this.#settle(last, at)
+    const { slot } = candidate
+    const place = this.#places[slot] ?? 0
+    candidate.slot = notInHeap
+    this.#candidates[slot] = undefined
+    this.#unusedSlots.push(slot)
+    const lastKey = this.#keys.pop()
+    const lastSlot = this.#slots.pop()
+    if (lastKey === undefined || lastSlot === undefined || lastSlot === slot) return
+    this.#settle(lastSlot, lastKey, place)
   }
 
-  /** To be told after every change of what a candidate is compared by. */
-  moved(candidate: Candidate): void {
-    this.#settle(candidate, candidate.at)
+  /** To be told after every change of a candidate's key. */
+  moved({ slot, key }: Candidate): void {
+    this.#settle(slot, key, this.#places[slot] ?? 0)
   }
 
   /**
    * The best ones in their order. Looks at few more than it returns, unless so many are turned down that one look at all of
    * them is cheaper.
+   * @param accepts null: everybody
    */
-  best(count: number, accepts: (candidate: Candidate) => boolean): Candidate[] {
-    const items = this.#items
+  best(count: number, accepts: ((candidate: Candidate) => boolean) | null): Candidate[] {
     const found: Candidate[] = []
     /** Places whose parents were looked at: the best of all that are left is among them. */
-    const frontier = items.length === 0 ? [] : [0]
+    const frontier = this.size === 0 ? [] : [0]
     for (let looked = 0; frontier.length > 0 && found.length < count; looked++) {
       if (looked === looksMax) return this.#bestOfAll(count, accepts)
       const next = this.#bestOf(frontier)
-      const at = frontier[next] ?? 0
-      const candidate = items[at]
-      if (candidate !== undefined && accepts(candidate)) found.push(candidate)
-      const left = 2 * at + 1
+      const place = frontier[next] ?? 0
+      const candidate = this.#candidates[this.#slots[place] ?? 0]
+      if (candidate !== undefined && (accepts === null || accepts(candidate))) found.push(candidate)
+      const left = 2 * place + 1
       const last = frontier.pop() ?? 0
       if (next < frontier.length) frontier[next] = last
-      if (left < items.length) frontier.push(left)
-      if (left + 1 < items.length) frontier.push(left + 1)
+      if (left < this.size) frontier.push(left)
+      if (left + 1 < this.size) frontier.push(left + 1)
     }
     return found
   }
@@ -64,11 +73,12 @@ export class CandidateHeap {
     return best
   }
 
-  #bestOfAll(count: number, accepts: (candidate: Candidate) => boolean): Candidate[] {
+  #bestOfAll(count: number, accepts: ((candidate: Candidate) => boolean) | null): Candidate[] {
     const found: Candidate[] = []
-    for (const candidate of this.#items) {
-      if (!accepts(candidate)) continue
-      const behind = found.findIndex(other => compareCandidates(candidate, other) < 0)
+    for (const candidate of this.#candidates) {
+      if (candidate === undefined || (accepts !== null && !accepts(candidate))) continue
+      const { key, slot } = candidate
+      const behind = found.findIndex(other => this.#goesBefore(slot, key, other.slot, other.key))
       if (behind === -1 && found.length >= count) continue
       found.splice(behind === -1 ? found.length : behind, 0, candidate)
       if (found.length > count) found.pop()
@@ -77,45 +87,57 @@ export class CandidateHeap {
   }
 
   #isBefore(a: number, b: number): boolean {
-    const [one, other] = [this.#items[a], this.#items[b]]
-    return one !== undefined && other !== undefined && compareCandidates(one, other) < 0
+    const [keyA, keyB] = [this.#keys[a] ?? Infinity, this.#keys[b] ?? Infinity]
+    return keyA === keyB
+      ? this.#goesBefore(this.#slots[a] ?? 0, keyA, this.#slots[b] ?? 0, keyB)
+      : keyA < keyB
   }
 
-  #settle(candidate: Candidate, at: number): void {
-    if (!this.#rise(candidate, at)) this.#sink(candidate, at)
+  /** Equal keys go by the agent's id. */
+  #goesBefore(slot: number, key: number, otherSlot: number, otherKey: number): boolean {
+    if (key !== otherKey) return key < otherKey
+    const [one, other] = [this.#candidates[slot], this.#candidates[otherSlot]]
+    return one !== undefined && other !== undefined && one.agentId < other.agentId
+  }
+
+  #settle(slot: number, key: number, place: number): void {
+    if (!this.#rise(slot, key, place)) this.#sink(slot, key, place)
   }
 
   /** @returns false when it stayed where it was */
-  #rise(candidate: Candidate, from: number): boolean {
-    const items = this.#items
-    let at = from
-    while (at > 0) {
-      const above = (at - 1) >> 1
-      const parent = items[above]
-      if (parent === undefined || compareCandidates(candidate, parent) > 0) break
-      items[at] = parent
-      parent.at = at
-      at = above
+  #rise(slot: number, key: number, from: number): boolean {
+    let place = from
+    while (place > 0) {
+      const above = (place - 1) >> 1
+      const parentSlot = this.#slots[above] ?? 0
+      const parentKey = this.#keys[above] ?? 0
+      if (!this.#goesBefore(slot, key, parentSlot, parentKey)) break
+      this.#put(parentSlot, parentKey, place)
+      place = above
     }
-    items[at] = candidate
-    candidate.at = at
-    return at !== from
+    this.#put(slot, key, place)
+    return place !== from
   }
 
-  #sink(candidate: Candidate, from: number): void {
-    const items = this.#items
-    let at = from
+  #sink(slot: number, key: number, from: number): void {
+    let place = from
     for (;;) {
-      const left = 2 * at + 1
-      const below = this.#isBefore(left + 1, left) ? left + 1 : left
-      const child = items[below]
-      if (child === undefined || compareCandidates(candidate, child) < 0) break
-      items[at] = child
-      child.at = at
-      at = below
+      const left = 2 * place + 1
+      if (left >= this.size) break
+      const below = left + 1 < this.size && this.#isBefore(left + 1, left) ? left + 1 : left
+      const childSlot = this.#slots[below] ?? 0
+      const childKey = this.#keys[below] ?? 0
+      if (this.#goesBefore(slot, key, childSlot, childKey)) break
+      this.#put(childSlot, childKey, place)
+      place = below
     }
-    items[at] = candidate
-    candidate.at = at
+    this.#put(slot, key, place)
+  }
+
+  #put(slot: number, key: number, place: number): void {
+    this.#slots[place] = slot
+    this.#keys[place] = key
+    this.#places[slot] = place
   }
 }
 

@@ -27,10 +27,6 @@ export function paceOf(speed: DeviceSpeed | null): Pace {
   }
 }
 
-/** @returns how long the device takes for a prompt and a typical answer when it has nothing else to do, ms */
-export const aloneMs = (pace: Pace, promptTokens: number): number =>
-  promptTokens * pace.msPerPromptToken + typicalJob.answerTokens * pace.msPerAnswerToken
-
 /**
  * How many times as long a job takes beside so many others: each adds the whole of itself. A GPU reads the weights once for
  * all answers of a batch, but between two tokens of theirs lies a piece of somebody's prompt. `bench policies` found less

@@ -176,8 +176,8 @@ export class FairQueue {
   }
 
   #lineOf(model: string): ModelLine {
-    const line = this.#lines.get(model) ?? new ModelLine()
-    this.#lines.set(model, line)
+    let line = this.#lines.get(model)
+    if (line === undefined) this.#lines.set(model, (line = new ModelLine()))
     return line
   }
 

@@ -70,7 +70,7 @@ export class Fleet {
 
   /** Its reliability or latency has changed: the order, not who can. */
   rated(agent: Agent): void {
-    for (const { candidate, holders } of this.index.placesOf(agent)) holders.rated(candidate)
+    for (const place of agent.places) place.rated()
   }
 
   /** What changes by nothing but time: a model may be asked for again, an agent will not be back. */
@@ -106,6 +106,7 @@ export class Fleet {
       failedLoads: new Map(),
       slotsHeld: former?.slotsHeld ?? new Map<string, number>(),
       leaseCount: 0,
+      places: [],
     }
     this.agents.set(agent.id, agent)
     for (const report of facts.instances) this.report(agent, report, now)
@@ -174,7 +175,7 @@ export class Fleet {
   lease(agent: Agent, instance: Instance, jobId: JobId): void {
     instance.leases.add(jobId)
     agent.leaseCount++
-    this.#weigh(agent)
+    this.#weigh(agent, instance)
   }
 
   /** @param kept the prompt that stays in its slot; null: the job has failed there */
@@ -186,7 +187,7 @@ export class Fleet {
     else this.prefixes.keep(instance, kept)
     agent.leaseCount--
     this.#freed.push({ agent, modelSha256: instance.modelSha256 })
-    this.#weigh(agent)
+    this.#weigh(agent, instance)
     if (agent.leaseCount === 0) this.news.add(agent)
   }
 
@@ -196,8 +197,8 @@ export class Fleet {
   }
 
   /** What else it holds is slower with every job that it has, too. */
-  #weigh(agent: Agent): void {
-    for (const { candidate, holders } of this.index.placesOf(agent)) holders.weighed(candidate)
+  #weigh(agent: Agent, instance: Instance): void {
+    for (const place of agent.places) place.weighed(agent.leaseCount, instance)
   }
 
   /** The connection is gone: nothing is held there any more as far as placement goes. */

@@ -1,7 +1,7 @@
 import type { Instant } from '../clock.ts'
 import type { Failure } from '../protocol/errors.ts'
 import type { AgentId } from '../protocol/ids.ts'
-import { instanceOf, type Agent } from './agent.ts'
+import { instanceOf, type Agent, type Instance, type Place } from './agent.ts'
 import { CandidateHeap } from './candidate-heap.ts'
 import type { ModelFacts } from './event.ts'
 import { obstacle } from './feasibility.ts'
@@ -53,7 +53,7 @@ export class Holders {
   /** @returns the agent's entry, if it has a free slot */
   freeOn(agentId: AgentId): Candidate | undefined {
     const candidate = this.all.get(agentId)
-    return candidate === undefined || candidate.at === notInHeap ? undefined : candidate
+    return candidate === undefined || candidate.slot === notInHeap ? undefined : candidate
   }
 
   add(candidate: Candidate): void {
@@ -67,29 +67,33 @@ export class Holders {
     this.all.delete(candidate.agent.id)
     this.#count(candidate, -1)
     this.trials.forget(candidate)
-    if (candidate.at !== notInHeap) this.free.remove(candidate)
+    if (candidate.slot !== notInHeap) this.free.remove(candidate)
   }
 
   /** A lease was given. */
   given(agentId: AgentId): void {
-    this.trials.given(this.all.get(agentId))
+    this.trials.given(this.trials.size === 0 ? undefined : this.all.get(agentId))
   }
 
   /** Its agent's reliability or latency has changed. */
   rated(candidate: Candidate): void {
     rankAnew(candidate)
     this.trials.judge(candidate)
-    if (candidate.at !== notInHeap) this.free.moved(candidate)
+    if (candidate.slot !== notInHeap) this.free.moved(candidate)
   }
 
-  /** A lease was given or has ended. */
-  weighed(candidate: Candidate): void {
-    const before = candidate.cost
-    weighAnew(candidate)
-    if (!hasRoom(candidate)) {
-      if (candidate.at !== notInHeap) this.free.remove(candidate)
-    } else if (candidate.at === notInHeap) this.free.add(candidate)
-    else if (candidate.cost !== before) this.free.moved(candidate)
+  /**
+   * A lease of its agent was given or has ended.
+   * @param leased the instance that it is of; what else the agent holds has as many free slots as before
+   */
+  weighed(candidate: Candidate, jobs: number, leased: Instance): void {
+    const before = candidate.key
+    weighAnew(candidate, jobs)
+    const isIn = candidate.slot !== notInHeap
+    const isFree = candidate.instance === leased ? hasRoom(candidate) : isIn
+    if (isFree && !isIn) this.free.add(candidate)
+    else if (isIn && !isFree) this.free.remove(candidate)
+    else if (isIn && candidate.key !== before) this.free.moved(candidate)
   }
 
   #count({ fitRank }: Candidate, by: number): void {
@@ -100,11 +104,10 @@ export class Holders {
 const hasRoom = ({ instance }: Candidate): boolean =>
   instance !== undefined && instance.leases.size < instance.slots
 
-/** The holders of every catalogue entry, and where each agent is among them. */
+/** The holders of every catalogue entry. */
 export class HolderIndex {
   readonly #byName = new Map<string, Holders>()
   readonly #bySha256 = new Map<string, Holders[]>()
-  readonly #places = new Map<Agent, Place[]>()
 
   of(model: string): Holders | undefined {
     return this.#byName.get(model)
@@ -114,17 +117,12 @@ export class HolderIndex {
   setCatalogue(models: readonly ModelFacts[]): void {
     this.#byName.clear()
     this.#bySha256.clear()
-    this.#places.clear()
     for (const model of models)
       this.#byName.set(model.name, new Holders(model, largerModelMb(model, models)))
     for (const holders of this.#byName.values()) {
       const { sha256 } = holders.model
       this.#bySha256.set(sha256, [...(this.#bySha256.get(sha256) ?? []), holders])
     }
-  }
-
-  placesOf(agent: Agent): readonly Place[] {
-    return this.#places.get(agent) ?? nowhere
   }
 
   /** Everything about the agent but its leases may have changed. */
@@ -139,19 +137,36 @@ export class HolderIndex {
         const instance = instanceOf(agent, model)
         if (instance === undefined || obstacle(agent, model, now) !== null) continue
         const candidate = candidateOf(agent, model, instance, largerMb)
-        places.push({ candidate, holders })
-        holders.add(candidate)
+        places.push(new HolderPlace(holders, candidate))
       }
-    if (places.length > 0) this.#places.set(agent, places)
+    agent.places = places
   }
 
   leave(agent: Agent): void {
-    for (const { candidate, holders } of this.placesOf(agent)) holders.remove(candidate)
-    this.#places.delete(agent)
+    for (const place of agent.places) place.leave()
+    agent.places = []
   }
 }
 
-/** An agent's entry among the holders of a model. */
-export type Place = { readonly candidate: Candidate; readonly holders: Holders }
+class HolderPlace implements Place {
+  readonly #holders: Holders
+  readonly #candidate: Candidate
 
-const nowhere: readonly Place[] = []
+  constructor(holders: Holders, candidate: Candidate) {
+    this.#holders = holders
+    this.#candidate = candidate
+    holders.add(candidate)
+  }
+
+  weighed(jobs: number, leased: Instance): void {
+    this.#holders.weighed(this.#candidate, jobs, leased)
+  }
+
+  rated(): void {
+    this.#holders.rated(this.#candidate)
+  }
+
+  leave(): void {
+    this.#holders.remove(this.#candidate)
+  }
+}

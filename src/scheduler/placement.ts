@@ -8,7 +8,14 @@ import type { Fleet } from './fleet.ts'
 import type { Holders } from './holders.ts'
 import { betterLoader, idleLoader, loaderAmong, type Wish } from './loaders.ts'
 import type { KeptPrefix } from './prefix-affinity.ts'
-import { expectedMs, isBestFit, isNearly, stepsPerDoubling, type Candidate } from './ranking.ts'
+import {
+  expectedMs,
+  isBestFit,
+  isNearly,
+  notInHeap,
+  stepsPerDoubling,
+  type Candidate,
+} from './ranking.ts'
 
 /** Where a job could go now. Deciding changes nothing; the scheduler acts on it. */
 export type Placement =
@@ -72,7 +79,7 @@ export function chooseStandby(
 const wait: Placement = { type: 'wait' }
 
 function leaseOf(
-  { agent, instance }: Candidate,
+  { agent, agentId, instance }: Candidate,
   inOrder: readonly Candidate[],
   better: Agent | null,
   continuedTokens: number,
@@ -80,7 +87,7 @@ function leaseOf(
   if (instance === undefined) throw new Error('who has a free slot has an instance')
   const fallbacks: AgentId[] = []
   for (const other of inOrder)
-    if (other.agent !== agent && fallbacks.length < fallbacksMax) fallbacks.push(other.agent.id)
+    if (other.agentId !== agentId && fallbacks.length < fallbacksMax) fallbacks.push(other.agentId)
   return { type: 'lease', agent, instance, continuedTokens, fallbacks, better }
 }
 
@@ -126,14 +133,16 @@ function keeperOf(
 
 /** No trial for a job that was interrupted, or where a better fit is free. */
 function trialOf(
-  { trials, free }: Holders,
+  { trials }: Holders,
   { needs, avoided, banned }: Wish,
   best: Candidate,
 ): Candidate | undefined {
   if (avoided.size > 0 || banned.size > 0) return undefined
   return trials.next(
     candidate =>
-      free.has(candidate) && candidate.rank <= best.rank && knowsAll(candidate.agent, needs),
+      candidate.slot !== notInHeap &&
+      candidate.rank <= best.rank &&
+      knowsAll(candidate.agent, needs),
   )
 }
 
@@ -156,6 +165,8 @@ function fallbackOf(
 export const fallbackStepsMore = stepsPerDoubling
 
 function bestFree({ free }: Holders, { needs, avoided, banned }: Wish): readonly Candidate[] {
+  if (banned.size === 0 && avoided.size === 0 && needs.length === 0)
+    return free.best(1 + fallbacksMax, null)
   const may = ({ agent }: Candidate) =>
     (banned.size === 0 || !banned.has(agent.id)) && (needs.length === 0 || knowsAll(agent, needs))
   if (avoided.size === 0) return free.best(1 + fallbacksMax, may)

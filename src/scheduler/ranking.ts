@@ -1,21 +1,17 @@
+import type { AgentId } from '../protocol/ids.ts'
 import type { Agent, Instance } from './agent.ts'
 import type { Fit } from './capacity.ts'
 import type { ModelFacts } from './event.ts'
-import {
-  aloneMs,
-  crowdDoublings,
-  crowding,
-  paceOf,
-  typicalJob,
-  type Pace,
-} from './expected-time.ts'
+import { crowdDoublings, crowding, paceOf, typicalJob, type Pace } from './expected-time.ts'
 
 /**
  * An agent that could run a model's jobs, with the instance they would run on (undefined: it would have to load first).
- * What it is compared by lies beside it, so that a comparison computes nothing; `rankAnew` brings it up to date.
+ * What it is compared by lies beside it as plain numbers, so that a decision computes little and looks nothing up elsewhere;
+ * `rankAnew` and `weighAnew` bring it up to date.
  */
 export type Candidate = {
   readonly agent: Agent
+  readonly agentId: AgentId
   readonly model: ModelFacts
   readonly instance: Instance | undefined
   /** How it holds, or would hold, the model; see `fitRanks`. */
@@ -25,16 +21,23 @@ export type Candidate = {
   readonly isKept: boolean
   /** Readiness, fit and heat: whoever has less goes before, whatever comes behind. */
   rank: number
-  /** Doublings of the time of a typical job, failures included and others not. */
+  /** With what goes wrong: of a token of a prompt, and of a typical answer, when the agent has nothing else to do. */
+  msPerPromptToken: number
+  answerMs: number
+  /** How many times as long it takes beside the jobs that the agent has. */
+  crowding: number
+  /** Doublings of the time of a typical job without others. */
   slowness: number
   /** The same with the jobs that the agent has, in steps. */
   cost: number
   latencyMs: number
-  /** Its place in the heap of those that are free. */
-  at: number
+  /** Rank, cost and latency in one number. */
+  key: number
+  /** Its number in the heap of those that are free. */
+  slot: number
 }
 
-/** The place of a candidate that is in no heap. */
+/** Of a candidate that is in no heap. */
 export const notInHeap = -1
 
 /** @param largerMb GPU memory from which a machine could hold a larger model; see `largerModelMb` */
@@ -44,35 +47,58 @@ export function candidateOf(
   instance: Instance | undefined,
   largerMb: number,
 ): Candidate {
-  const capability = capabilityOf(agent, model, instance, largerMb)
-  const unranked = { rank: 0, slowness: 0, cost: 0, latencyMs: 0, at: notInHeap }
-  const candidate = { agent, model, instance, ...capability, ...unranked }
+  const candidate: Candidate = {
+    agent,
+    agentId: agent.id,
+    model,
+    instance,
+    ...capabilityOf(agent, model, instance, largerMb),
+    rank: 0,
+    msPerPromptToken: 0,
+    answerMs: 0,
+    crowding: 1,
+    slowness: 0,
+    cost: 0,
+    latencyMs: 0,
+    key: 0,
+    slot: notInHeap,
+  }
   rankAnew(candidate)
   return candidate
 }
 
 /** After a change of reliability or latency. */
 export function rankAnew(candidate: Candidate): void {
-  const { agent, instance, fitRank, isKept } = candidate
+  const { agent, instance, fitRank, isKept, pace } = candidate
   const fit = (readiness(instance) * fitRanksMax + fitRank) * 2 + Number(agent.health.slowed)
+  const times = (isKept ? keptFactor : 1) / trustIn(agent)
   candidate.rank = fit * 2 + Number(isKept && instance === undefined)
-  candidate.slowness = Math.log2(unloadedMs(candidate, typicalJob.promptTokens))
-  candidate.latencyMs = agent.latencyMs ?? unknownLatencyMs
-  weighAnew(candidate)
+  candidate.msPerPromptToken = pace.msPerPromptToken * times
+  candidate.answerMs = pace.msPerAnswerToken * typicalJob.answerTokens * times
+  candidate.slowness = Math.log2(
+    candidate.msPerPromptToken * typicalJob.promptTokens + candidate.answerMs,
+  )
+  candidate.latencyMs = Math.round(agent.latencyMs ?? unknownLatencyMs)
+  weighAnew(candidate, agent.leaseCount)
 }
 
-/** After a lease of its agent was given or has ended. */
-export function weighAnew(candidate: Candidate): void {
-  const crowd = crowdDoublings(candidate.agent.leaseCount)
-  candidate.cost = Math.floor((candidate.slowness + crowd) * stepsPerDoubling)
+/** After a lease of its agent was given or has ended. @param jobs that the agent has now */
+export function weighAnew(candidate: Candidate, jobs: number): void {
+  candidate.crowding = crowding(jobs)
+  candidate.cost = Math.floor((candidate.slowness + crowdDoublings(jobs)) * stepsPerDoubling)
+  candidate.key =
+    (candidate.rank * costsMax + within(candidate.cost, costsMax)) * latenciesMax +
+    within(candidate.latencyMs, latenciesMax)
 }
+
+/** More steps than anybody's time has; and a minute, beyond which latency does not matter. */
+const costsMax = 1_024
+const latenciesMax = 65_536
+const within = (value: number, limit: number): number => Math.max(0, Math.min(limit - 1, value))
 
 /** @returns how long the agent is expected to take for a job, ms, what goes wrong and the jobs that it has included */
 export const expectedMs = (candidate: Candidate, promptTokens: number): number =>
-  unloadedMs(candidate, promptTokens) * crowding(candidate.agent.leaseCount)
-
-const unloadedMs = ({ agent, pace, isKept }: Candidate, promptTokens: number): number =>
-  (aloneMs(pace, promptTokens) * (isKept ? keptFactor : 1)) / trustIn(agent)
+  (promptTokens * candidate.msPerPromptToken + candidate.answerMs) * candidate.crowding
 
 /**
  * A machine that could hold a larger model of the catalogue counts as half as fast for a smaller one. `bench policies`: that
@@ -121,10 +147,7 @@ export const isBestFit = (candidate: Candidate): boolean => candidate.fitRank ==
  * else latency would never count. Equal ones go by id, so that a decision depends on nothing but its inputs.
  */
 export const compareCandidates = (a: Candidate, b: Candidate): number =>
-  a.rank - b.rank ||
-  a.cost - b.cost ||
-  a.latencyMs - b.latencyMs ||
-  (a.agent.id < b.agent.id ? -1 : a.agent.id > b.agent.id ? 1 : 0)
+  a.key - b.key || (a.agentId < b.agentId ? -1 : a.agentId > b.agentId ? 1 : 0)
 
 /** Whether a candidate that has something else for it may go before the best one: no worse but for a few steps of time. */
 export const isNearly = (candidate: Candidate, best: Candidate, stepsMore: number): boolean =>

@@ -20,6 +20,10 @@ export class Trials {
   readonly #unproven = new Set<Candidate>()
   #leases = 0
 
+  get size(): number {
+    return this.#unproven.size
+  }
+
   /** To be told when a candidate is new, or its reliability has changed. */
   judge(candidate: Candidate): void {
     const { reliability } = candidate.agent

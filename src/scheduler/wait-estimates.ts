@@ -24,8 +24,8 @@ export class WaitEstimates {
   readonly #paces = new Map<string, Pace>()
 
   began(model: string, jobId: JobId, now: Instant): void {
-    const pace = this.#paces.get(model) ?? { slotMs: null, running: new Map<JobId, Instant>() }
-    this.#paces.set(model, pace)
+    let pace = this.#paces.get(model)
+    if (pace === undefined) this.#paces.set(model, (pace = { slotMs: null, running: new Map() }))
     pace.running.set(jobId, now)
   }
 
