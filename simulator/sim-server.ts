@@ -79,7 +79,7 @@ export class SimServer {
           firstStream: () => random.bits(),
           poisonSecret: () => Uint8Array.from({ length: 32 }, () => random.bits()),
         },
-        createMetrics: counts => new Metrics(counts, false),
+        createMetrics: pool => new Metrics(pool, false),
       })
     } catch (error) {
       story.tell('server', () => `does not start: ${String(error)}`)

@@ -1,4 +1,5 @@
 import type { AgentDetails } from '../server/admin/agent-view.ts'
+import { formatModelMetrics } from '../protocol/model-metrics-text.ts'
 import { withoutControls } from './table.ts'
 
 type Device = AgentDetails['devices'][number]
@@ -37,6 +38,7 @@ export function formatAgent(agent: AgentDetails): string {
     ...agent.instances.map(
       ({ model, status }) => ['loaded', `${model}: ${stateText(status)}`] as const,
     ),
+    ...metricsLines(agent),
     ...agent.history.slice(0, historyShown).map(event => ['history', historyText(event)] as const),
   ]
   return [
@@ -98,6 +100,18 @@ function heartbeatText({ lastHeartbeatAt, lastHeartbeat }: AgentDetails): string
   if (lastHeartbeatAt === null) return 'none yet'
   const latency = lastHeartbeat?.network_latency_ms ?? null
   return `${lastHeartbeatAt}${latency === null ? '' : `, ${Math.round(latency)} ms away`}`
+}
+
+function metricsLines({ lastHeartbeat }: AgentDetails): readonly Line[] {
+  const metrics = lastHeartbeat?.metrics
+  if (metrics === undefined) return []
+  const { slots_busy, slots_total, queue_depth, models_waiting, memory_available_mb } = metrics
+  const room = models_waiting === 0 ? '' : `, ${models_waiting} models wait for room`
+  const work = `${slots_busy} of ${slots_total} slots busy, ${queue_depth} jobs wait${room}`
+  return [
+    ['work', `${work}; ${memory_available_mb} MB available`],
+    ...metrics.models.map(each => ['', `${each.model}: ${formatModelMetrics(each)}`] as const),
+  ]
 }
 
 const fitWords = {

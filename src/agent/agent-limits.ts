@@ -43,6 +43,8 @@ export const agentLimits = {
   firstJobDeathsMax: 2,
   deathLogsMax: 256,
   quarantinedFilesMax: 64,
+  /** Models whose speeds are remembered. */
+  modelFiguresMax: 256,
   /** Smallest step of loading progress that is worth a message. */
   progressStepRatio: 0.05,
   /** Attempts of one download that bring less than `downloadProgressBytes`, before it is given up. */

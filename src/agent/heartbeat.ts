@@ -1,6 +1,7 @@
 import type { HeatLevel } from '../capability/heat-level.ts'
 import type { Instant } from '../clock.ts'
 import type { Heartbeat } from '../protocol/agent-message.ts'
+import type { AgentMetrics } from '../protocol/agent-metrics.ts'
 import type { GpuReading } from '../protocol/gpu.ts'
 import type { AgentId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
@@ -16,6 +17,8 @@ export type HeartbeatFacts = {
   readonly held: readonly Instance[]
   readonly readings: readonly GpuReading[]
   readonly heat: HeatLevel
+  /** What is measured of its work; absent: nothing is. */
+  readonly metrics?: AgentMetrics
 }
 
 /** What the agent says about itself every interval: specification 1.5. */
@@ -32,6 +35,7 @@ export function buildHeartbeat(facts: HeartbeatFacts): Heartbeat {
     gpu_state: gpuState(facts.readings[0]),
     gpus: facts.readings.slice(0, limits.gpusPerAgentMax),
     network_latency_ms: facts.networkLatencyMs,
+    ...(facts.metrics !== undefined && { metrics: facts.metrics }),
     models_loaded: [
       ...new Set(
         facts.held

@@ -4,6 +4,7 @@ import type { AgentMessage } from '../protocol/agent-message.ts'
 import type { Failure } from '../protocol/errors.ts'
 import { newInstanceId } from '../protocol/ids.ts'
 import { limits } from '../protocol/limits.ts'
+import { agentLimits } from './agent-limits.ts'
 import type { Load } from '../protocol/server-message.ts'
 import type { EngineEvent, EngineModel } from './engine/engine.ts'
 import type { ExternalWish } from './external/external-engines.ts'
@@ -47,10 +48,12 @@ function bench(gpu: GpuMemory = { state: 'none' }, availableBytes = () => 2 ** 4
     clock: { now: () => clock.now },
     timers: {
       after: (ms, callback) => {
-        timers.push(() => {
-          clock.now += ms
-          callback()
-        })
+        // The look for idle models, which is there from the beginning and again after each time.
+        if (ms !== agentLimits.idleCheckMs)
+          timers.push(() => {
+            clock.now += ms
+            callback()
+          })
         return () => {}
       },
     },

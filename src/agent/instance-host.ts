@@ -3,13 +3,16 @@ import type { Clock } from '../clock.ts'
 import type { AgentMessage, Hello } from '../protocol/agent-message.ts'
 import type { InstanceId } from '../protocol/ids.ts'
 import type { Load } from '../protocol/server-message.ts'
+import type { AgentMetrics } from '../protocol/agent-metrics.ts'
 import { agentLimits } from './agent-limits.ts'
+import { buildMetrics } from './agent-metrics.ts'
 import type { Order } from './connection-event.ts'
 import type { Engine, EngineEvent, WantedModel, StartEngine } from './engine/engine.ts'
 import type { StartExternal } from './external/external-engines.ts'
 import type { InstanceCommand, InstanceEvent } from './instance-event.ts'
-import { instanceStatus, type Instance } from './instance.ts'
+import { engineOf, instanceStatus, jobKey, type Instance } from './instance.ts'
 import { Instances } from './instances.ts'
+import { ModelFigures } from './model-figures.ts'
 import { planLoad, type GpuMemory } from './model-need.ts'
 import type { ModelFiles } from './model-files.ts'
 import type { Quarantine } from './quarantine.ts'
@@ -49,6 +52,7 @@ export class InstanceHost {
   /** What each engine has of the GPUs, until its process is gone. */
   readonly #gpuBytes = new Map<number, number>()
   readonly #rooms: RoomWatch
+  readonly #figures = new ModelFigures()
   #cancelIdleCheck: () => void = () => {}
   #busy = false
 
@@ -78,6 +82,11 @@ export class InstanceHost {
   /** Whether a process of ours may hold a device's memory. */
   get modelsLoaded(): boolean {
     return this.#gpuBytes.size > 0
+  }
+
+  /** What is measured of the work here. */
+  get metrics(): AgentMetrics {
+    return buildMetrics(this.held, model => this.#figures.of(model), this.#deps.availableBytes())
   }
 
   /** Instances as hello lists them. */
@@ -178,9 +187,11 @@ export class InstanceHost {
         void this.#close(command.engine)
         return
       case 'run_job':
+        this.#figures.began(jobKey(command.job), command.engine, this.#modelOf(command.engine))
         this.#engines.get(command.engine)?.run(command.job)
         return
       case 'cancel_job':
+        this.#figures.ended(jobKey(command), false)
         this.#engines.get(command.engine)?.cancel(command.stream, command.attempt)
         return
       case 'quarantine':
@@ -213,6 +224,7 @@ export class InstanceHost {
   #start(number: number, { withoutGpu, lessGpu = false, external, ...model }: WantedModel): void {
     const { log, startEngine, startExternal, chooseThreads, sendFrame } = this.#deps
     const onEvent = (event: EngineEvent) => {
+      this.#measure(event)
       if (event.type === 'token_frame') {
         sendFrame(event.bytes)
         return
@@ -235,13 +247,29 @@ export class InstanceHost {
     log.info({ model: model.modelPath, threads, gpuLayers, pid: engine.pid }, 'worker started')
   }
 
+  #measure(event: EngineEvent): void {
+    const now = this.#deps.clock.now()
+    if (event.type === 'token_frame') this.#figures.token(frameKey(event.bytes), now)
+    else if (event.type === 'started')
+      this.#figures.started(jobKey(event), event.promptTokens ?? 0, event.cachedTokens ?? 0, now)
+    else if (event.type === 'finished' || event.type === 'failed')
+      this.#figures.ended(jobKey(event), event.type === 'finished')
+  }
+
+  #modelOf(engine: number): string {
+    const held = this.held.find(instance => engineOf(instance) === engine)
+    return held?.load.manifest.name ?? ''
+  }
+
   #forget(number: number): void {
+    this.#figures.engineGone(number)
     this.#engines.delete(number)
     this.#gpuBytes.delete(number)
   }
 
   async #close(number: number): Promise<void> {
     const engine = this.#engines.get(number)
+    this.#figures.engineGone(number)
     this.#engines.delete(number)
     await engine?.close()
     this.#gpuBytes.delete(number)
@@ -253,4 +281,10 @@ export class InstanceHost {
 function lessOf(gpu: GpuMemory): GpuMemory {
   if (gpu.state === 'known') return { ...gpu, bytes: gpu.bytes / 2 }
   return gpu.state === 'unknown' ? { state: 'unwanted' } : gpu
+}
+
+/** Of the job that a frame belongs to: stream and attempt at their fixed places (protocol/token-frame.ts). */
+function frameKey(bytes: Uint8Array<ArrayBuffer>): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  return jobKey({ stream: view.getUint32(4, true), attempt: view.getUint16(2, true) })
 }

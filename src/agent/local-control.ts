@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { AgentMetricsSchema } from '../protocol/agent-metrics.ts'
 import { agentLimits } from './agent-limits.ts'
 import { StateError } from './state-dir.ts'
 
@@ -43,6 +44,8 @@ export const AgentStatusSchema = Type.Object({
       }),
     ),
   ),
+  /** What is measured of its work; an older agent does not say. */
+  metrics: Type.Optional(AgentMetricsSchema),
   /** Files that are not loaded because they ended their workers; an older agent does not say. */
   quarantined: Type.Optional(
     Type.Array(Type.Object({ sha256: Type.String(), model: Type.String(), reason: Type.String() })),

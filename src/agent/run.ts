@@ -272,6 +272,7 @@ class Agent implements RunningAgent {
       held: this.#host.held,
       readings: this.#machine.readings,
       heat: this.#machine.heat,
+      metrics: this.#host.metrics,
     })
     this.#transport.send(encodeAgentMessage(heartbeat))
   }
@@ -313,6 +314,7 @@ class Agent implements RunningAgent {
       instances: this.#host.held.map(instanceOverview),
       gpus: this.#machine.inventory.gpus.map(gpu => gpu.name),
       engines: [...this.#external.overview],
+      metrics: this.#host.metrics,
       quarantined: [...this.#quarantine.files],
     }
   }

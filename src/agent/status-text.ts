@@ -1,3 +1,4 @@
+import { formatModelMetrics } from '../protocol/model-metrics-text.ts'
 import type { AgentStatus } from './local-control.ts'
 import type { Identity } from './state-dir.ts'
 
@@ -16,9 +17,13 @@ export function formatStatus(status: AgentStatus): string {
         problem === null ? `serves ${modelsOf(models.length)}` : `serves nothing: ${problem}`
       return `  engine      ${url} ${what}; your own, not sandboxed by the agent`
     }),
-    ...status.instances.map(({ model, state, detail, jobsRunning, jobsWaiting }) => {
+    ...status.instances.flatMap(({ model, state, detail, jobsRunning, jobsWaiting }) => {
       const why = detail === null ? '' : `: ${detail}`
-      return `  model       ${model} ${state}${why}, ${jobsRunning} running, ${jobsWaiting} waiting`
+      const figures = status.metrics?.models.find(each => each.model === model)
+      return [
+        `  model       ${model} ${state}${why}, ${jobsRunning} running, ${jobsWaiting} waiting`,
+        ...(figures === undefined ? [] : [`              ${formatModelMetrics(figures)}`]),
+      ]
     }),
     ...(status.quarantined ?? []).map(
       ({ model, sha256, reason }) =>

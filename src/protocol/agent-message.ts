@@ -4,6 +4,7 @@ import { FinishReasonSchema } from './chat-job.ts'
 import { WireFailureSchema } from './errors.ts'
 import { GpuReadingSchema, InventorySchema } from './gpu.ts'
 import { AgentIdSchema, InstanceIdSchema } from './ids.ts'
+import { AgentMetricsSchema } from './agent-metrics.ts'
 import { limits } from './limits.ts'
 
 const Stream = Type.Integer({ minimum: 0, maximum: 4_294_967_295 })
@@ -99,6 +100,8 @@ export const HeartbeatSchema = Type.Object({
   models_loaded: Type.Array(Type.String({ maxLength: 128 }), {
     maxItems: limits.instancesPerAgentMax,
   }),
+  /** Absent: an agent of an earlier build. */
+  metrics: Type.Optional(AgentMetricsSchema),
 })
 export type Heartbeat = Static<typeof HeartbeatSchema>
 

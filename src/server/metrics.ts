@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { priorities, type Priority } from '../scheduler/priority.ts'
+import { addModelGauges } from './model-gauges.ts'
 import type { PoolAdmin } from './pool-admin.ts'
 import type { RequestRecord } from './store/store.ts'
 
@@ -8,6 +9,8 @@ const modelLabelsMax = 200
 
 /** Milliseconds between two looks at the event loop's delay; the library's 10 wake an idle server 100 times a second. */
 const eventLoopMonitoringPrecision = 250
+
+export type MetricsSource = Pick<PoolAdmin, 'counts' | 'modelFigures' | 'hottestGpuC'>
 
 /** What `/metrics` shows: the process, the requests as they end, and the pool as it is when asked. */
 export class Metrics {
@@ -42,9 +45,15 @@ export class Metrics {
   })
 
   /** @param ofProcess what the process takes is shown too, which sets timers of its own */
-  constructor(counts: PoolAdmin['counts'], ofProcess = true) {
+  constructor(pool: MetricsSource, ofProcess = true) {
     if (ofProcess) collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision })
-    this.#addPoolGauges(counts)
+    this.#addPoolGauges(() => pool.counts())
+    addModelGauges(this.#registry, () => pool.modelFigures().slice(0, modelLabelsMax))
+    this.#gauge(
+      'gpupool_gpu_temperature_max_celsius',
+      'Of the hottest device of all connected agents, as last heard; -1: none is known',
+      () => pool.hottestGpuC() ?? -1,
+    )
   }
 
   get contentType(): string {

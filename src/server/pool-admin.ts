@@ -66,6 +66,24 @@ export type ExternalFit = {
   readonly reason: string
 }
 
+/** One model on all connected agents. */
+export type ModelFigures = {
+  readonly model: string
+  readonly agents: number
+  readonly slotsBusy: number
+  readonly slotsTotal: number
+  readonly queueDepth: number
+  readonly memoryMainMb: number
+  readonly memoryGpuMb: number
+  /** Means over the agents that have measured it; null: none has. */
+  readonly prefillTokensPerS: number | null
+  readonly decodeTokensPerS: number | null
+  readonly loadMs: number | null
+  /** Since each agent began. */
+  readonly promptTokens: number
+  readonly cachedTokens: number
+}
+
 /** What the operator can see and do, for the admin routes, `/readyz` and `/metrics`. */
 export type PoolAdmin = {
   listAgents(): Promise<readonly AgentOverview[]>
@@ -86,6 +104,10 @@ export type PoolAdmin = {
   ): Promise<{ readonly agents: number; readonly later?: number } | Failure>
   /** @returns on how many agents it was unloaded */
   unloadModel(name: string): Promise<number>
+  /** What agents say of each model of the catalogue, those that are connected put together. */
+  modelFigures(): readonly ModelFigures[]
+  /** °C of the hottest device of all connected agents; null: nobody knows one. */
+  hottestGpuC(): number | null
   /** What the owners' engines of all connected agents serve now. */
   externalModels(): readonly ExternalModel[]
   counts(): {

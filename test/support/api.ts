@@ -98,6 +98,14 @@ export class StaticPool implements PoolAdmin {
     return Promise.resolve(this.loadOutcome)
   }
 
+  modelFigures(): ReturnType<PoolAdmin['modelFigures']> {
+    return []
+  }
+
+  hottestGpuC(): number | null {
+    return null
+  }
+
   unloadModel(name: string): Promise<number> {
     this.unloads.push(name)
     return Promise.resolve(1)
@@ -155,7 +163,7 @@ export async function testApi(
   const pool = new StaticPool(store)
   const logLines: string[] = []
   const sink = { write: (line: string) => void logLines.push(line) }
-  const metrics = new Metrics(() => pool.counts())
+  const metrics = new Metrics(pool)
   const app = createApp({
     config: { dataDir },
     store,

@@ -87,6 +87,32 @@ export const ReadingView = t.Object({
   ),
 })
 
+const ModelMetricsView = t.Object({
+  model: t.String(),
+  memory_main_mb: t.Number({ description: 'As planned when it was loaded' }),
+  memory_gpu_mb: t.Number(),
+  slots_busy: t.Number(),
+  slots_total: t.Number(),
+  queue_depth: t.Number({ description: 'Jobs that wait for the model or a slot of it' }),
+  prefill_tokens_per_s: NullableNumber,
+  decode_tokens_per_s: NullableNumber,
+  load_ms: NullableNumber,
+  jobs_finished: t.Number({ description: 'Since the agent began; so are the token counts' }),
+  prompt_tokens: t.Number(),
+  cached_tokens: t.Number({ description: 'Of the prompts, those that a slot still knew' }),
+  answer_tokens: t.Number(),
+})
+
+/** What an agent measures of its own work. */
+const AgentMetricsView = t.Object({
+  slots_busy: t.Number(),
+  slots_total: t.Number(),
+  queue_depth: t.Number(),
+  models_waiting: t.Number({ description: 'Models that wait for room in memory' }),
+  memory_available_mb: t.Number(),
+  models: t.Array(ModelMetricsView),
+})
+
 /** Specification 1.5. */
 export const HeartbeatView = t.Object({
   status: t.UnionEnum(['available', 'busy', 'degraded', 'draining']),
@@ -103,6 +129,7 @@ export const HeartbeatView = t.Object({
   gpus: t.Array(ReadingView),
   network_latency_ms: NullableNumber,
   models_loaded: t.Array(t.String()),
+  metrics: t.Optional(AgentMetricsView),
 })
 
 /** What a placement of a model does on its machine. */

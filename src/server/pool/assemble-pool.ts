@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import { recordRequestEnd } from '../api/request-log.ts'
 import type { Log } from '../log.ts'
-import { Metrics } from '../metrics.ts'
+import { Metrics, type MetricsSource } from '../metrics.ts'
 import type { AdminEvent } from '../notify/admin-event.ts'
 import type { PoolAdmin } from '../pool-admin.ts'
 import type { AgentRecord, Store } from '../store/store.ts'
@@ -27,7 +27,7 @@ export type PoolDeps = {
   /** Tells the operator's webhook; absent: there is none. */
   readonly send?: (event: AdminEvent) => void
   /** Absent: with what the process itself takes. */
-  readonly createMetrics?: (counts: PoolAdmin['counts']) => Metrics
+  readonly createMetrics?: (pool: MetricsSource) => Metrics
 }
 
 /** Wires the parts of the pool that live in memory, and reads the catalogue. */
@@ -39,7 +39,7 @@ export async function assemblePool({
   hedge = false,
   random = systemRandom,
   send = () => {},
-  createMetrics = counts => new Metrics(counts),
+  createMetrics = pool => new Metrics(pool),
 }: PoolDeps) {
   const records = assembleRecords({ clock, log, store, random, send }, () => dispatcher)
   const catalogue = new Catalogue(store)
@@ -70,7 +70,7 @@ export async function assemblePool({
     random,
     createJoinLink,
   })
-  const metrics = createMetrics(() => poolAdmin.counts())
+  const metrics = createMetrics(poolAdmin)
   const known = await store.listAgents()
   await forgetFormerConnections(store, known)
   records.agents.expect(known, clock.now())

@@ -59,6 +59,11 @@ export class ConnectedAgents {
     this.#deps = deps
   }
 
+  /** The last one of each. */
+  heartbeats(): readonly Heartbeat[] {
+    return [...this.#connected.values()].flatMap(({ lastHeartbeat }) => lastHeartbeat ?? [])
+  }
+
   get size(): number {
     return this.#connected.size
   }

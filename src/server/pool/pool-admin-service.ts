@@ -11,6 +11,7 @@ import type { Catalogue } from './catalogue.ts'
 import type { ConnectedAgents } from './connected-agents.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { HealthWatch } from './health-watch.ts'
+import { hottestGpuC, modelFigures } from './model-figures.ts'
 import type { PoolRandom } from './pool-random.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 import type { ReliabilityWatch } from './reliability-watch.ts'
@@ -65,6 +66,8 @@ export function createPoolAdmin(deps: PoolAdminDeps): PoolAdmin {
       return before
     },
     externalModels: () => agents.ids().flatMap(id => agents.get(id)?.externalModels ?? []),
+    modelFigures: () => modelFigures(agents.heartbeats(), name => catalogue.has(name)),
+    hottestGpuC: () => hottestGpuC(agents.heartbeats()),
     counts: () => counts(deps),
     queue: () => dispatcher.scheduler.queue(deps.clock.now()),
     createJoinLink: options => deps.createJoinLink(options),
