@@ -14,6 +14,11 @@ import type { RuleContext } from './rule-context.ts'
 
 const patternCharactersMax = 1_000
 const groupsWithinMax = 20
+/**
+ * Repetitions of what may be empty: llama.cpp keeps a place in the text for each that may come next, and tries for each token
+ * every way through them. `([a-z]?){64}` took half a second a token, `(a?){1000}` two minutes.
+ */
+const emptyRepetitionsMax = 16
 
 /** @returns a GBNF expression for what is between a string's quotes */
 export function patternExpression(pattern: string, context: RuleContext): string {
@@ -127,6 +132,8 @@ class PatternReader {
     // llama.cpp would take it for left recursion.
     if (piece.mayBeEmpty && max === null)
       return this.#refuse('endless repetitions of what may be empty')
+    if (piece.mayBeEmpty && (max ?? 0) > emptyRepetitionsMax)
+      return this.#refuse(`more than ${emptyRepetitionsMax} repetitions of what may be empty`)
     return { text: repeat(piece.text, min, max), mayBeEmpty: min === 0 || piece.mayBeEmpty }
   }
 

@@ -29,6 +29,16 @@ describe('what a grammar cannot say is refused with the place and the keyword:',
     ['a pattern with an anchor inside', { type: 'string', pattern: '(^a)' }, "'^' within a group"],
     ['a pattern that is none', { type: 'string', pattern: '(' }, 'must be a regular expression'],
     ['nothing again and again', { type: 'string', pattern: '^(a*)*$' }, 'may be empty'],
+    [
+      'something that may be empty very often',
+      { type: 'string', pattern: '^(a?){17}$' },
+      '16 repetitions of what may be empty',
+    ],
+    [
+      'many repetitions within each other',
+      { type: 'string', pattern: '^([a-z]{0,300}){0,300}$' },
+      'of what may be empty',
+    ],
     ['many repetitions', { type: 'string', pattern: '^a{2000}$' }, '1000 repetitions'],
     [
       'a pattern beside a length',
