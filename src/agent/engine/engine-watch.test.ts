@@ -63,3 +63,29 @@ test('one stream that stands still is noticed beside another that goes on', () =
   for (let at = 11; at < 200; at++) watch.token(2, at)
   expect(watch.dueAt).toBe(110)
 })
+
+test('the cheap bound is never late: it leaves out how slow a stream is, and nothing else', () => {
+  const watch = ready()
+  expect(watch.dueAtLeast).toBeNull()
+  watch.begin(1, 0)
+  expect(watch.dueAtLeast).toBe(watch.dueAt)
+  watch.token(1, 10)
+  expect(watch.dueAtLeast).toBe(110)
+  for (const at of [20, 30, 40]) watch.token(1, at)
+  expect(watch.dueAt).toBe(240)
+  expect(watch.dueAtLeast).toBe(140)
+  watch.begin(2, 50)
+  watch.promptCounted(2, 100, 50)
+  expect(watch.dueAtLeast).toBe(50 + 700)
+})
+
+test('only the youngest gaps count', () => {
+  const watch = ready()
+  watch.begin(1, 0)
+  let at = 10
+  watch.token(1, at)
+  for (let i = 0; i < 40; i++) watch.token(1, (at += 50))
+  expect(watch.dueAt).toBe(at + 20 * 50)
+  for (let i = 0; i < 32; i++) watch.token(1, (at += 10))
+  expect(watch.dueAt).toBe(at + 20 * 10)
+})

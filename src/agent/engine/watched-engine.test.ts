@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import { systemClock } from '../../clock.ts'
+import { encodeTokenFrame } from '../../protocol/token-frame.ts'
 import { processTimers } from '../timers.ts'
 import { chatJob, demoModel, EngineSession } from './engine-harness.ts'
 import type { EngineEvent } from './engine.ts'
@@ -47,7 +48,7 @@ function bench() {
     while (timer !== null && timer.at <= to) {
       const { at, fire } = timer
       timer = null
-      now = at
+      now = Math.max(now, at)
       fire()
     }
     now = to
@@ -86,6 +87,22 @@ test('one that was only not heard, because the agent itself stood still, has a s
   say({ type: 'finished', stream: 1, attempt: 0, reason: 'stop', tokens: 0 })
   await advance(100_000)
   expect([closed(), heard.length]).toEqual([0, 3])
+})
+
+test('one that stands still in one job is ended, though other jobs begin and end all the time', async () => {
+  const { engine, advance, say, closed } = bench()
+  say(ready)
+  engine.run(job)
+  say({ type: 'started', stream: 1, attempt: 0, promptTokens: 3, promptSha256: null })
+  const frame = { stream: 1, attempt: 0, choice: 0, index: 0, tokenId: 1, segments: [] }
+  say({ type: 'token_frame', bytes: encodeTokenFrame(frame) })
+  for (let at = 200; at < 2_000; at += 200) {
+    await advance(at)
+    engine.run({ ...job, stream: at })
+    engine.cancel(at, 0)
+  }
+  await advance(2_000)
+  expect(closed()).toBe(1)
 })
 
 test('one that is closed, or has nothing to do, is left alone', async () => {

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { Clock } from '../../clock.ts'
+import type { Clock, Instant } from '../../clock.ts'
 import type { Timers } from '../timers.ts'
 import { EngineWatch, type WatchLimits } from './engine-watch.ts'
 import type { Engine, EngineEvent, EngineModel, EngineTask, StartEngine } from './engine.ts'
@@ -28,6 +28,8 @@ class WatchedEngine implements Engine {
   readonly #engine: Engine
   #cancelTimer: () => void = () => {}
   #timerAt: number | null = null
+  /** When it was found overdue; the timer that runs is the second look, which nothing that begins or ends puts off. */
+  #overdueSince: Instant | null = null
   /** Nothing more is heard of it. */
   #over = false
 
@@ -104,24 +106,32 @@ class WatchedEngine implements Engine {
 
   /** A timer that is early is only moved when it fires: tokens come hundreds of times a second. */
   #schedule(): void {
-    const { dueAt } = this.#watch
-    if (this.#over || dueAt === null) return
-    if (this.#timerAt !== null && this.#timerAt <= dueAt) return
-    this.#setTimer(dueAt, () => this.#look())
+    const { dueAtLeast } = this.#watch
+    if (this.#over || this.#overdueSince !== null || dueAtLeast === null) return
+    if (this.#timerAt !== null && this.#timerAt <= dueAtLeast) return
+    this.#setTimer(dueAtLeast, () => this.#look())
   }
 
   #look(): void {
     this.#timerAt = null
     const { dueAt } = this.#watch
     const now = this.#deps.clock.now()
-    if (dueAt === null || now < dueAt) this.#schedule()
-    else this.#setTimer(now + secondLookMs, () => this.#secondLook())
+    if (dueAt === null) return
+    if (now < dueAt) this.#setTimer(dueAt, () => this.#look())
+    else {
+      this.#overdueSince = now
+      this.#setTimer(now + secondLookMs, () => this.#secondLook())
+    }
   }
 
   #secondLook(): void {
+    const since = this.#overdueSince
     this.#timerAt = null
+    this.#overdueSince = null
     const { dueAt } = this.#watch
-    if (dueAt === null || this.#deps.clock.now() < dueAt) this.#schedule()
+    if (dueAt === null) return
+    // What has become overdue since then has not had its second look.
+    if (since === null || dueAt > since) this.#setTimer(dueAt, () => this.#look())
     else void this.#hung()
   }
 
