@@ -4,7 +4,7 @@ import { Tables } from './tables.ts'
 import type { World } from './world.ts'
 
 /** What is wrong with the database now. */
-export type DiskTrouble = 'none' | 'slow' | 'gone'
+export type DiskTrouble = 'none' | 'slow' | 'gone' | 'unacknowledged'
 
 const latencyMs = { min: 0.2, max: 8, slowMax: 4_000 } as const
 
@@ -45,7 +45,9 @@ export class Disk {
   #perform<Answer>(commit: () => Answer): Answer | Error {
     if (this.trouble === 'gone') return new Error('the database does not answer')
     try {
-      return commit()
+      const answer = commit()
+      if (this.trouble !== 'unacknowledged') return answer
+      return new Error('the connection to the database broke behind the commit')
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error))
     }

@@ -29,6 +29,13 @@ export const poolFaults: Readonly<Record<string, PoolFault>> = {
       story.tell('disk', () => 'answers again')
     })
   },
+  lostAcknowledgements: ({ world, disk, story }) => {
+    disk.trouble = 'unacknowledged'
+    story.tell('disk', () => 'commits, and its answers are lost')
+    world.after(world.random.skewed(100, 20_000), () => {
+      disk.trouble = 'none'
+    })
+  },
   revocations: simulation => {
     const { world, hosts, story } = simulation
     const host = hosts[world.random.whole(0, hosts.length - 1)]

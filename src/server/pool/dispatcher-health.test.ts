@@ -69,3 +69,23 @@ test('a machine that fails more than 5 % of its inferences gets no more, until t
   const types = (await database.store.listHistory(agent.id, 50)).map(({ type }) => type)
   expect(types).toContain('became_unhealthy')
 })
+
+test('a machine that is away is forgiven too, also by a server that has not seen it yet', async () => {
+  const agent = await connectAgent(pool, database.store, 'a')
+  for (let failures = 0; failures < 5; failures++) {
+    ask()
+    agent.fail('internal', 'nonsense came out')
+  }
+  await pool.settlement.drained()
+  await pool.registry.flush()
+  pool = await openPool(database.store, () => now)
+  await pool.poolAdmin.setAdminState(agent.id, 'active')
+  await pool.registry.flush()
+  const healthOf = async () => {
+    const { id } = await connectAgent(pool, database.store, 'a', { id: agent.id })
+    return pool.dispatcher.scheduler.agent(id)?.health.stopped
+  }
+  expect(await healthOf()).toBeNull()
+  pool = await openPool(database.store, () => now)
+  expect(await healthOf()).toBeNull()
+})

@@ -72,8 +72,13 @@ export class HealthWatch {
     this.#observe(id, now, health => health.outcome(ok, now))
   }
 
-  /** The operator has looked into the failures of the machine. */
-  forgiveErrors(id: AgentId, now: Instant): void {
+  /** The operator has looked into the failures of the machine, which may be away since this process began. */
+  forgiveErrors(record: AgentRecord, now: Instant): void {
+    const { id, name } = record
+    if (!this.#watched.has(id)) {
+      const health = this.of(record, now)
+      this.#watched.set(id, { health, name, told: health.standing(now) })
+    }
     this.#observe(id, now, health => health.forgiveErrors(now))
   }
 

@@ -112,8 +112,6 @@ async function setAdminState(
   deps.dispatcher.schedule({ type: 'admin_state', agentId: id, adminState: state })
   if (state === 'revoked') deps.agents.revoke(id)
   else deps.agents.pardon(id)
-  // Who gives it work again has looked into what was wrong with it.
-  if (state === 'active') deps.health.forgiveErrors(id, deps.clock.now())
   if (state === 'draining' || state === 'active')
     deps.agents.send(id, { type: 'drain', resume: state === 'active' })
   deps.registry.history({
@@ -122,6 +120,9 @@ async function setAdminState(
     at: deps.clock.now(),
     metadata: { state },
   })
+  // Who gives it work again has looked into what was wrong with it.
+  const record = state === 'active' ? await deps.store.getAgent(id) : undefined
+  if (record !== undefined) deps.health.forgiveErrors(record, deps.clock.now())
   return true
 }
 
