@@ -18,7 +18,7 @@ export const agentFaults: Readonly<Record<string, AgentFault>> = {
     host.machine.sleep()
     host.tell(() => 'sleeps')
     world.after(world.random.skewed(1_000, 900_000), () => {
-      host.machine.wake()
+      host.wake()
       host.tell(() => 'wakes')
     })
   },
@@ -26,7 +26,7 @@ export const agentFaults: Readonly<Record<string, AgentFault>> = {
     host.machine.freeze()
     host.tell(() => 'is frozen')
     world.after(world.random.skewed(50, 120_000), () => {
-      host.machine.wake()
+      host.wake()
       host.tell(() => 'goes on')
     })
   },
@@ -52,14 +52,14 @@ export const agentFaults: Readonly<Record<string, AgentFault>> = {
     })
   },
   heat: (host, { world }) => {
-    host.plan.temperatureC = 97
+    host.setTemperature(97)
     host.tell(() => 'is hot')
     world.after(world.random.skewed(5_000, 300_000), () => {
-      host.plan.temperatureC = 60
+      host.setTemperature(60)
     })
   },
   clockJumps: (host, { world }) => {
-    host.machine.setWallClock(world.random.between(-3_600_000, 3_600_000))
+    host.setWallClock(world.random.between(-3_600_000, 3_600_000))
     host.tell(() => 'has its clock set')
   },
   brokenEngines: (host, { world }) => {

@@ -71,6 +71,21 @@ export class AgentHost {
     for (const wire of this.#wires) wire.reset()
   }
 
+  wake(): void {
+    this.machine.wake()
+    this.#agent?.machineChanged()
+  }
+
+  setTemperature(celsius: number): void {
+    this.plan.temperatureC = celsius
+    this.#agent?.machineChanged()
+  }
+
+  setWallClock(errorMs: number): void {
+    this.machine.setWallClock(errorMs)
+    this.#agent?.machineChanged()
+  }
+
   tell(what: () => string): void {
     this.#deps.story.tell(this.plan.name, what)
   }

@@ -16,7 +16,8 @@ export class Arrivals {
     const { random } = simulation.world
     this.#simulation = simulation
     // Of one agent's share, so that a large pool has more to do.
-    this.#meanMs = random.spread(1_000, 20_000) / Math.sqrt(simulation.hosts.length)
+    this.#meanMs =
+      (random.spread(1_000, 20_000) * simulation.slowness) / Math.sqrt(simulation.hosts.length)
     this.#impatient = random.chance(0.5) ? random.between(0, 0.5) : 0
     this.#slow = random.chance(0.5) ? random.between(0, 0.5) : 0
     this.#crowds = random.chance(0.2) ? random.between(0, 0.1) : 0

@@ -24,12 +24,13 @@ export class Faults {
   constructor(simulation: Simulation) {
     const { world, hosts } = simulation
     const { random } = world
+    const drawMeanMs = () => random.spread(meanMs.min, meanMs.max) * simulation.slowness
     this.#simulation = simulation
     const names: string[] = []
     for (const [name, fault] of Object.entries(agentFaults)) {
       if (!random.chance(kindIsOn)) continue
       names.push(name)
-      this.#again(random.spread(meanMs.min, meanMs.max) / hosts.length, () => {
+      this.#again(drawMeanMs() / hosts.length, () => {
         const host = hosts[random.whole(0, hosts.length - 1)]
         if (host !== undefined) fault(host, simulation)
       })
@@ -37,7 +38,7 @@ export class Faults {
     for (const [name, fault] of Object.entries(poolFaults)) {
       if (!random.chance(kindIsOn)) continue
       names.push(name)
-      this.#again(random.spread(meanMs.min, meanMs.max), () => fault(simulation))
+      this.#again(drawMeanMs(), () => fault(simulation))
     }
     if (random.chance(kindIsOn)) {
       names.push('lies')

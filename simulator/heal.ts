@@ -44,12 +44,12 @@ function healHost(host: AgentHost): void {
     stepHangs: 0,
   })
   plan.fetchFails = 0
-  plan.temperatureC = 60
+  host.setTemperature(60)
   plan.memoryMb = plan.inventory.memoryTotalMb
   // A file in quarantine is there until the owner deletes the list and starts the agent anew.
   const isRestarted = wasLiar || plan.quarantined.length > 0
   plan.quarantined.length = 0
-  host.machine.wake()
+  host.wake()
   host.reconnect()
   // What a liar has said ends with its process.
   if (isRestarted) host.kill(true)

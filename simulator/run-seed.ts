@@ -34,7 +34,7 @@ export const healedWithinMs = 30 * 60_000
  * works again and everything must come to its end (liveness).
  */
 export function runSeed({ seed, agents, hours, tell }: SeedOptions): Outcome {
-  const simulation = new Simulation({ seed, agents, tell })
+  const simulation = new Simulation({ seed, agents, hours, tell })
   const { world, story, counts } = simulation
   const invariants = new Invariants(simulation)
   world.afterEvent = () => invariants.check()

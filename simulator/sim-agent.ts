@@ -102,8 +102,7 @@ export class SimAgent {
   }
 
   start(): void {
-    this.#watchSleep()
-    this.#readDevices()
+    this.machineChanged()
     this.#handle({ type: 'start' })
   }
 
@@ -241,23 +240,29 @@ export class SimAgent {
     }))
   }
 
-  #readDevices(): void {
-    this.#timers.after(agentLimits.readingsIntervalMs, () => {
-      this.#readDevices()
-      const refused = this.#guard.refusal
-      if (!this.#guard.observe(this.#readings)) return
-      this.#handle({ type: 'heartbeat_now' })
-      const { refusal } = this.#guard
-      if (refusal !== refused) this.#host.heat(refusal)
-    })
+  /**
+   * Devices are read and the clocks compared at intervals; between changes nothing would come of it, so that a thousand
+   * agents need not do it all day.
+   */
+  machineChanged(): void {
+    const { random } = this.#deps.world
+    this.#timers.after(random.between(0, agentLimits.sleepCheckIntervalMs), () =>
+      this.#lookAtClocks(),
+    )
+    this.#timers.after(random.between(0, agentLimits.readingsIntervalMs), () => this.#readDevices())
   }
 
-  #watchSleep(): void {
+  #readDevices(): void {
+    const refused = this.#guard.refusal
+    if (!this.#guard.observe(this.#readings)) return
+    this.#handle({ type: 'heartbeat_now' })
+    const { refusal } = this.#guard
+    if (refusal !== refused) this.#host.heat(refusal)
+  }
+
+  #lookAtClocks(): void {
     const { clock, wallClock } = this.#deps.machine
-    this.#timers.after(agentLimits.sleepCheckIntervalMs, () => {
-      if (this.#sleepWatch.check(wallClock.now(), clock.now()) > 0) this.#handle({ type: 'woke' })
-      this.#watchSleep()
-    })
+    if (this.#sleepWatch.check(wallClock.now(), clock.now()) > 0) this.#handle({ type: 'woke' })
   }
 
   async #obtain(

@@ -6,6 +6,7 @@ import { Disk } from './disk.ts'
 import { promptFor } from './pretend-model.ts'
 import { drawAgent, drawModels } from './setup.ts'
 import { SimClient, type ClientManner } from './sim-client.ts'
+import { shortHours } from './small-world.ts'
 import { SimServer } from './sim-server.ts'
 import { Story } from './story.ts'
 import { World } from './world.ts'
@@ -13,6 +14,8 @@ import { World } from './world.ts'
 export type SimulationOptions = {
   readonly seed: number
   readonly agents: number
+  /** Simulated time in which things go wrong. */
+  readonly hours: number
   /** Gets each line of the story; null: nobody listens. */
   readonly tell: ((line: string) => void) | null
 }
@@ -30,6 +33,8 @@ export type Counts = {
 
 /** A whole pool: one server with its disk, the machines of the contributors, and the clients. */
 export class Simulation {
+  /** In a long world less happens in an hour than in a short one, where an hour is all there is. */
+  readonly slowness: number
   readonly world: World
   readonly story: Story
   readonly disk: Disk
@@ -53,8 +58,9 @@ export class Simulation {
   #server: SimServer | null = null
   #starting = false
 
-  constructor({ seed, agents, tell }: SimulationOptions) {
+  constructor({ seed, agents, hours, tell }: SimulationOptions) {
     this.world = new World(seed)
+    this.slowness = Math.max(1, Math.sqrt(hours / shortHours))
     this.story = new Story(this.world, tell)
     this.disk = new Disk(this.world)
     this.records = drawModels(this.world, this.world.random.whole(1, 3))
