@@ -42,6 +42,15 @@ const lines = 'root ::= line{4}\nline ::= "- " word (" " word){1,4} "\\n"\nword 
 export const askedAnswers: readonly AskedAnswer[] = [
   // 128 tokens, with a letter of two bytes that comes as two of them.
   { name: 'chat', request: { ...greedy, ...user('Tell me a story about Chloé.') } },
+  // A prompt of two pieces, whose first one a slot may still hold; the answer ends with the context.
+  {
+    name: 'full-context',
+    request: {
+      ...user('Tell me a story about a tired horse. '.repeat(44) + 'Now!'),
+      temperature: 0.8,
+      top_p: 0.9,
+    },
+  },
   { name: 'sampled', request: { ...story, temperature: 0.9 } },
   {
     name: 'penalties',

@@ -70,7 +70,15 @@ function heardOf(chunks: readonly Chunk[]): Heard {
     toolCalls: calls,
     logprobs: told,
     finishReason,
-    usage: chunks.findLast(chunk => (chunk.usage ?? null) !== null)?.usage ?? null,
+    usage: usageOf(chunks),
     error: chunks.find(chunk => chunk.error !== undefined)?.error ?? null,
   }
+}
+
+/** Without how much of the prompt was in a slot already: that is the machine's affair and not the answer's. */
+function usageOf(chunks: readonly Chunk[]): Usage | null {
+  const usage = chunks.findLast(chunk => (chunk.usage ?? null) !== null)?.usage ?? null
+  if (usage === null) return null
+  const { prompt_tokens, completion_tokens } = usage
+  return { prompt_tokens, completion_tokens }
 }
