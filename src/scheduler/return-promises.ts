@@ -25,6 +25,11 @@ export class ReturnPromises {
     this.#estimates = estimates
   }
 
+  /** Tenants whose requests are expected back. */
+  get tenantsHeld(): number {
+    return this.#promised.size
+  }
+
   /** @returns ms from now; null while nothing was measured */
   promise(model: string, asker: Asker, now: Instant): number | null {
     const { tenant } = asker

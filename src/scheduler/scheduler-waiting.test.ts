@@ -8,6 +8,7 @@ import {
   refusalOf,
   tiny,
 } from '../../test/support/scheduler-pool.ts'
+import { limits } from '../protocol/limits.ts'
 import type { SchedulerCommand } from './command.ts'
 import { waitingLengthMax } from './fair-queue.ts'
 
@@ -195,6 +196,18 @@ describe('slots', () => {
     for (let i = 0; i < 3 * slots; i++) leases += leasesOf(pool.request(`${i}`)).length
     expect(leases).toBe(slots)
     for (let i = 0; i < 2 * slots; i++) expect(leasesOf(pool.release(`${i}`))).toHaveLength(1)
+  })
+
+  test('of so many models are remembered, and no more', () => {
+    const pool = new Pool()
+    pool.up('a')
+    for (let i = 0; i < limits.catalogueModelsMax + 5; i++) {
+      const report = ready('i', { ...tiny, sha256: `${i}` })
+      const told = { type: 'instance', agentId: agentId('a'), ...report } as const
+      pool.handle(told)
+      pool.handle({ ...told, status: { state: 'unloaded' } })
+    }
+    expect(pool.scheduler.agent(agentId('a'))?.slotsHeld.size).toBe(limits.catalogueModelsMax)
   })
 
   test('that an agent turns out not to have are filled no more, nor the next time it loads', () => {

@@ -163,6 +163,15 @@ describe('POST /v1/chat/completions', () => {
       }
     },
   )
+
+  test('a refusal says when to come back, in seconds and in milliseconds, streamed or not', async () => {
+    api.inference.onSubmit = job =>
+      job.fail({ code: 'queue_full', message: 'why', retryAfterMs: 4_200 })
+    for (const stream of [true, false]) {
+      const { headers } = await api.post('/v1/chat/completions', { ...chat, stream })
+      expect([headers.get('retry-after'), headers.get('retry-after-ms')]).toEqual(['5', '4200'])
+    }
+  })
 })
 
 describe('GET /v1/models', () => {
