@@ -62,8 +62,7 @@ test('prompts, grammars, tools and stop strings are in no error, no log, no stat
   const status = new Program('status', ['src/agent/main.ts', 'status', '--json'], {
     GPUPOOL_AGENT_DIR: `${cluster.folder}/laptop`,
   })
-  expect(await status.exited).toBe(0)
-  expect(status.output).toContain(demoModel)
+  await status.line(line => line.includes(demoModel))
   for (const text of [agent.output, cluster.server.output, status.output, ...shown])
     expect(text).not.toContain(canary)
 }, 60_000)

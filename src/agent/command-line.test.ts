@@ -14,6 +14,7 @@ test.each<[string[], Command]>([
   [['doctor', '--json'], { name: 'doctor', json: true }],
   [['models'], { name: 'models', remove: null, json: false }],
   [['models', 'rm', 'demo', '--json'], { name: 'models', remove: 'demo', json: true }],
+  [['models', 'pull', 'demo'], { name: 'models pull', model: 'demo' }],
   [['version'], { name: 'version' }],
   [['--version'], { name: 'version' }],
   [['licenses'], { name: 'licenses' }],
@@ -33,6 +34,7 @@ test.each([
   [['doctor', 'all']],
   [['models', 'rm']],
   [['models', 'list']],
+  [['models', 'pull']],
   [['run', '--fast']],
   [['status', '--json=yes']],
 ])('%p is refused with a reason', argv => {

@@ -15,6 +15,7 @@ export type Command =
   | { readonly name: 'probe'; readonly json: boolean }
   | { readonly name: 'doctor'; readonly json: boolean }
   | ({ readonly name: 'models' } & ModelsCommand)
+  | { readonly name: 'models pull'; readonly model: string }
   | { readonly name: 'version' }
   | { readonly name: 'licenses' }
   | { readonly name: 'help' }
@@ -29,6 +30,7 @@ export const usage = `gpupool-agent: contributes this machine to a gpupool
   leave [--yes]                               forget the pool; downloaded models stay
   probe [--json]                              what this machine has, and which models fit on it
   models [--json]                             the model files here: size, hash, when they were last used
+  models pull NAME                            fetch a model of the pool before somebody asks for it
   models rm NAME|SHA [--json]                 remove one that is not in use
   doctor [--json]                             what is wrong here, and what to do about it; ends with 1 if anything is
   version                                     print version, commit and protocol
@@ -50,7 +52,9 @@ Environment:
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 the pool refuses this machine.
 `
 
-const optionsOf: Readonly<Record<Command['name'], ParseArgsOptionsConfig>> = {
+type FirstWord = Exclude<Command['name'], 'models pull'>
+
+const optionsOf: Readonly<Record<FirstWord, ParseArgsOptionsConfig>> = {
   join: { name: { type: 'string' }, region: { type: 'string' } },
   run: {},
   status: { json: { type: 'boolean' } },
@@ -63,7 +67,7 @@ const optionsOf: Readonly<Record<Command['name'], ParseArgsOptionsConfig>> = {
   help: {},
 }
 
-const isCommandName = (text: string): text is Command['name'] => Object.hasOwn(optionsOf, text)
+const isCommandName = (text: string): text is FirstWord => Object.hasOwn(optionsOf, text)
 
 /** Reads the arguments behind the program's name. */
 export function parseCommandLine(argv: readonly string[]): Command | UsageProblem {
@@ -87,7 +91,7 @@ export function parseCommandLine(argv: readonly string[]): Command | UsageProble
 type Values = Readonly<Record<string, unknown>>
 
 function build(
-  name: Command['name'],
+  name: FirstWord,
   values: Values,
   positionals: readonly string[],
 ): Command | UsageProblem {
@@ -116,8 +120,10 @@ function buildModels(
   json: boolean,
 ): Command | UsageProblem {
   if (verb === undefined) return { name: 'models', remove: null, json }
+  if (verb === 'pull' && which !== undefined && surplus.length === 0 && !json)
+    return { name: 'models pull', model: which }
   if (verb !== 'rm' || which === undefined || surplus.length > 0)
-    return { problem: 'models takes nothing, or rm and one name or hash' }
+    return { problem: 'models takes nothing, rm and one name or hash, or pull and one name' }
   return { name: 'models', remove: which, json }
 }
 

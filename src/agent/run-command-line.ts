@@ -22,6 +22,7 @@ import { judgeDevice } from '../capability/judge-device.ts'
 import { parseIdleUnload } from './idle-unload.ts'
 import { askStatus, localControlPath } from './local-control.ts'
 import { modelsCommand } from './models/models-command.ts'
+import { pullCommand } from './models/pull-command.ts'
 import { probe } from './probe/probe-command.ts'
 import { startAgent } from './run.ts'
 import { formatVersion, programName } from './software.ts'
@@ -76,6 +77,8 @@ async function perform(command: Command, dir: string, engine: EngineParts): Prom
       return await probe(command.json, dir)
     case 'models':
       return await modelsCommand(command, dir)
+    case 'models pull':
+      return await pullCommand(command.model, dir)
     case 'doctor':
       return await doctor(command.json, dir, engine.prepareWorker)
   }
