@@ -256,6 +256,7 @@ export class Dispatcher implements Inference {
         if (flight === undefined) return
         const { agentId, instanceId, ready, contextTokens } = command
         const { wireBytes, request } = flight
+        flight.fallbacks = command.fallbacks
         this.#deps.onLeased(request.priority ?? 'normal', command.waitedMs)
         const hedgeAfterMs = this.#deps.hedging?.afterMs(agentId, request.model, wireBytes)
         const refusal = this.#closing ? shuttingDown : this.#deps.settlement.quarantine(flight)

@@ -34,7 +34,12 @@ export class FlightTable {
   }
 
   add(departure: Departure): Flight {
-    const flight: Flight = { ...departure, stream: this.#newStream(), isCancelled: false }
+    const flight: Flight = {
+      ...departure,
+      stream: this.#newStream(),
+      fallbacks: [],
+      isCancelled: false,
+    }
     this.#bytes += flight.keptBytes
     this.#byJob.set(flight.request.jobId, flight)
     this.#byStream.set(flight.stream, flight)

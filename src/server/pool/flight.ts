@@ -1,5 +1,6 @@
 import type { ModelManifest } from '../../models/manifest.ts'
 import { chatNeeds } from '../../protocol/chat-needs.ts'
+import type { AgentId } from '../../protocol/ids.ts'
 import type { Assign, ServerMessage } from '../../protocol/server-message.ts'
 import type { ProtocolFeature } from '../../protocol/version.ts'
 import type { PromptPrefix } from '../../scheduler/prefix-affinity.ts'
@@ -15,6 +16,8 @@ import { RequestContent } from './request-content.ts'
 /** One request in flight, of whatever kind: the pure relay and what the driver needs beside it. */
 export type Flight = Departure & {
   readonly stream: number
+  /** Who was to take over when it was placed last, best first. */
+  fallbacks: readonly AgentId[]
   /** Its client is gone. */
   isCancelled: boolean
 }

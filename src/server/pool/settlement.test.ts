@@ -3,7 +3,7 @@ import { emptyDatabase } from '../../../test/support/empty-database.ts'
 import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
 import { enrolled, key } from '../../../test/support/store-fixtures.ts'
 import type { ChatJob } from '../../protocol/chat-job.ts'
-import { newJobId } from '../../protocol/ids.ts'
+import { newAgentId, newJobId } from '../../protocol/ids.ts'
 import type { InferenceEvent, InferenceRequest } from '../inference.ts'
 import type { RequestRecord, Store } from '../store/store.ts'
 import { AttemptOutcomes } from './attempt-outcomes.ts'
@@ -115,8 +115,10 @@ test('a lost attempt is told with the tokens that the next one goes on from, and
   const { jobId } = asked.request
   const error = { code: 'agent_lost', message: 'gone' } as const
   const record = { attempts: 1, tokens: 17, firstTokenAt: 1_500, agentId }
-  settlement.attemptLost(asked, { error, agentId }, record)
-  expect(lost).toEqual([{ jobId, agentId, attempts: 1, tokens: 17, errorCode: 'agent_lost' }])
+  const fallbacks = [newAgentId()]
+  settlement.attemptLost({ ...asked, fallbacks }, { error, agentId }, record)
+  const told = { jobId, agentId, attempts: 1, tokens: 17, fallbacks }
+  expect(lost).toEqual([{ ...told, errorCode: 'agent_lost' }])
   await registry.flush()
   const [event] = await database.store.listHistory(agentId, 10)
   expect(event).toMatchObject({ type: 'failed_request', metadata: { code: 'agent_lost' } })

@@ -18,6 +18,8 @@ export type LostAttempt = Pick<RelayRecord, 'attempts' | 'tokens'> & {
   readonly jobId: JobId
   readonly agentId: AgentId
   readonly errorCode: ErrorCode
+  /** Who was to take over when the attempt began, best first. */
+  readonly fallbacks: readonly AgentId[]
 }
 
 export type SettlementDeps = {
@@ -83,12 +85,13 @@ export class Settlement {
 
   /** An attempt failed and the request goes on elsewhere. @param record as it is before the next attempt */
   attemptLost(
-    job: SettledJob,
+    job: SettledJob & Pick<LostAttempt, 'fallbacks'>,
     { agentId, error }: Pick<Extract<RelayCommand, { type: 'retry' }>, 'agentId' | 'error'>,
     { attempts, tokens }: RelayRecord,
   ): void {
+    const { fallbacks } = job
     const { jobId } = job.request
-    this.#deps.onAttemptLost({ jobId, agentId, attempts, tokens, errorCode: error.code })
+    this.#deps.onAttemptLost({ jobId, agentId, attempts, tokens, errorCode: error.code, fallbacks })
     this.attemptFailed(job, agentId, error)
   }
 
