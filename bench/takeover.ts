@@ -4,7 +4,7 @@ import { childrenOf } from './harness/process-usage.ts'
 import { shuffled } from './harness/random.ts'
 import type { Report } from './harness/report.ts'
 import { BenchPool } from './relay/pool.ts'
-import { takeoverReport, type Loss, type LossSample } from './takeover/report.ts'
+import { losses, takeoverReport, type Loss, type LossSample } from './takeover/report.ts'
 import { WatchedStream } from './takeover/watched-stream.ts'
 
 const roundsDefault = 10
@@ -35,7 +35,7 @@ async function run(context: Context): Promise<Report> {
   const samples: LossSample[] = []
   try {
     for (let round = 1; round <= total; round++)
-      for (const loss of shuffled<Loss>(['kill', 'stop'], random)) {
+      for (const loss of shuffled<Loss>(losses, random)) {
         progress(`takeover: round ${round} of ${total}, ${loss}`)
         samples.push(
           await watch.during([pool.server.process.pid], () =>
@@ -58,7 +58,8 @@ async function lose(
 ): Promise<LossSample> {
   const agent = pool.agents[at]
   if (agent === undefined) throw new Error('there is no such agent')
-  const machine = [agent.pid, ...childrenOf(agent.pid)]
+  const workers = childrenOf(agent.pid)
+  const stopped = loss === 'kill' ? [] : loss === 'stop' ? [agent.pid, ...workers] : workers
   const all = Array.from(
     { length: streams },
     () => new WatchedStream(pool.target, { tokens, intervalMs, tokensMin }),
@@ -68,18 +69,16 @@ async function lose(
   await Bun.sleep(context.random() * intervalMs)
   const movedForNothing = all.filter(({ movedAt }) => movedAt !== null).length
   const lostAt = performance.now()
-  for (const pid of machine) {
-    if (loss === 'stop') process.kill(pid, 'SIGSTOP')
-    else if (pid === agent.pid) process.kill(pid, 'SIGKILL')
-  }
+  if (loss === 'kill') process.kill(agent.pid, 'SIGKILL')
+  for (const pid of stopped) process.kill(pid, 'SIGSTOP')
   await Bun.sleep(movedWithinMs)
   const pausesMs = all.flatMap(({ movedAt }) =>
     movedAt === null || movedAt < lostAt ? [] : [movedAt - lostAt],
   )
   const failed = all.filter(({ problem }) => problem !== null).length
   await Promise.all(all.map(stream => stream.stop()))
-  if (loss === 'stop') for (const pid of machine) process.kill(pid, 'SIGCONT')
-  else {
+  for (const pid of stopped) process.kill(pid, 'SIGCONT')
+  if (loss === 'kill') {
     await agent.exited
     await pool.restart(at, context)
   }

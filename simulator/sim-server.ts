@@ -73,6 +73,8 @@ export class SimServer {
         clock,
         log: this.#log(),
         store: this.#store,
+        // Off by default; here it is to happen.
+        hedge: true,
         createJoinLink: () => Promise.reject(new Error('nobody joins here')),
         random: {
           instanceId: () => random.uuid() as InstanceId,

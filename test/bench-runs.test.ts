@@ -64,7 +64,7 @@ test.skipIf(!onLinux)(
     expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
     const [takeover] = (JSON.parse(text) as { benchmarks: { samples: LossSample[] }[] }).benchmarks
     const samples = takeover?.samples ?? []
-    expect(samples.map(({ loss }) => loss).toSorted()).toEqual(['kill', 'stop'])
+    expect(samples.map(({ loss }) => loss).toSorted()).toEqual(['hang', 'kill', 'stop'])
     for (const { failed, pausesMs } of samples) {
       expect(failed).toBe(0)
       expect(pausesMs.length).toBeGreaterThan(0)

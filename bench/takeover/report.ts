@@ -3,7 +3,8 @@ import type { Goal, Report } from '../harness/report.ts'
 import { quantile } from '../harness/statistics.ts'
 
 /** How an agent is lost. */
-export type Loss = 'kill' | 'stop'
+export const losses = ['kill', 'stop', 'hang'] as const
+export type Loss = (typeof losses)[number]
 
 /** One loss in the middle of many streams. */
 export type LossSample = {
@@ -17,9 +18,10 @@ export type LossSample = {
   readonly streams: number
 }
 
-const losses: Readonly<Record<Loss, string>> = {
+const names: Readonly<Record<Loss, string>> = {
   kill: 'kill -9 of the agent',
   stop: 'SIGSTOP of agent and worker',
+  hang: 'SIGSTOP of the worker alone',
 }
 
 export function takeoverReport(
@@ -39,14 +41,14 @@ export function takeoverReport(
       {
         title: `pause, ms, of streams with a token every ${intervalMs} ms`,
         columns: ['', 'losses', 'streams moved', 'p50', 'p90', 'p99', 'longest', 'failed'],
-        rows: (['kill', 'stop'] as const).map(loss => {
+        rows: losses.map(loss => {
           const pauses = pausesOf(loss)
           const own = samples.filter(sample => sample.loss === loss)
           const at = (share: number) =>
             pauses.length === 0 ? '' : quantile(pauses, share).toFixed(1)
           const failed = own.reduce((total, sample) => total + sample.failed, 0)
           return [
-            losses[loss],
+            names[loss],
             String(own.length),
             String(pauses.length),
             ...[0.5, 0.9, 0.99, 1].map(at),
@@ -59,6 +61,7 @@ export function takeoverReport(
       ...goal('after a kill, p50 ms', pausesOf('kill'), 0.5, 20),
       ...goal('after a kill, p99 ms', pausesOf('kill'), 0.99, 100),
       ...goal('after a silent stop, p99 ms', pausesOf('stop'), 0.99, 1_500),
+      ...goal('after a silent stop of the worker alone, p99 ms', pausesOf('hang'), 0.99, 1_500),
     ],
     notes: [
       'A pause is the time from the loss to the first token of the second agent at the client. The mock worker takes no time ' +
