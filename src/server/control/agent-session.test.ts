@@ -3,7 +3,7 @@ import type { Heartbeat, Hello } from '../../protocol/agent-message.ts'
 import { newAgentId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { AgentRecord } from '../store/store.ts'
-import { AgentSession, closeCodes, type SessionEvent } from './agent-session.ts'
+import { AgentSession, causeOfClose, closeCodes, type SessionEvent } from './agent-session.ts'
 
 const agentId = newAgentId()
 const inventory = {
@@ -204,4 +204,17 @@ describe('an agent that is online', () => {
       { type: 'ping_late', late: false },
     ])
   })
+})
+
+test.each([
+  [1000, 'owner'],
+  [1001, 'owner'],
+  [1006, 'network'],
+  [closeCodes.tryAgainLater, 'network'],
+  [closeCodes.replaced, 'network'],
+  [closeCodes.policyViolation, 'node'],
+  [closeCodes.refused, 'server'],
+  [closeCodes.upgradeRequired, 'server'],
+])('a connection that ends with code %d is the doing of %s', (code, cause) => {
+  expect(causeOfClose(code)).toBe(cause as never)
 })

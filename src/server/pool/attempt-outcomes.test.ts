@@ -4,8 +4,8 @@ import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
 import { chat } from '../../../test/support/scripted-agent.ts'
 import { enrolled } from '../../../test/support/store-fixtures.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
-import { newJobId, type AgentId, type JobId } from '../../protocol/ids.ts'
-import { AttemptOutcomes, type JudgedJob } from './attempt-outcomes.ts'
+import { newAgentId, newJobId, type AgentId, type JobId } from '../../protocol/ids.ts'
+import { AttemptOutcomes, deathsReportedMax, type JudgedJob } from './attempt-outcomes.ts'
 import { PoisonWatch } from './poison-watch.ts'
 import { RegistryWriter } from './registry-writer.ts'
 import { ReliabilityWatch } from './reliability-watch.ts'
@@ -165,6 +165,15 @@ describe('a worker that dies', () => {
     const next = job()
     fail(next, a, 'worker_died', [idOf(next)])
     expect(of(a)).toBeCloseTo(3 / 20)
+  })
+
+  test('with jobs that are never reported is forgotten in the end', () => {
+    const { fail, outcomes } = bench
+    for (let n = 0; n < deathsReportedMax + 10; n++) {
+      const reported = job()
+      fail(reported, newAgentId(), 'worker_died', [idOf(reported), newJobId()])
+    }
+    expect(outcomes.deathsOpen).toBe(deathsReportedMax)
   })
 
   test('of a request that ends another machine’s worker too costs neither machine anything', async () => {

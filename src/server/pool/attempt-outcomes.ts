@@ -39,7 +39,7 @@ export type AttemptOutcomesDeps = {
 }
 
 /** Deaths that wait for the reports of all their jobs; one a client cancelled never comes. */
-const deathsReportedMax = 1_000
+export const deathsReportedMax = 1_000
 
 /**
  * Finds out whose doing it was that attempts ended as they did, and puts it on the right record: the agent's reliability, its
@@ -54,6 +54,11 @@ export class AttemptOutcomes {
 
   constructor(deps: AttemptOutcomesDeps) {
     this.#deps = deps
+  }
+
+  /** Deaths of which not every job has been reported. */
+  get deathsOpen(): number {
+    return this.#deaths.size
   }
 
   /** @returns why the request is not run anywhere any more; null: it may be */

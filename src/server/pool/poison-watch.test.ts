@@ -3,6 +3,7 @@ import { chat } from '../../../test/support/scripted-agent.ts'
 import type { ChatJob } from '../../protocol/chat-job.ts'
 import { newAgentId } from '../../protocol/ids.ts'
 import {
+  deathsKeptMax,
   PoisonWatch,
   quarantineMs,
   suspectKeptMs,
@@ -67,6 +68,14 @@ describe('a request that ended two workers', () => {
     alone.workerEnded(saying('x'), death(a, 8), now)
     expect(alone.workerEnded(saying('x'), death(b, 1), now).becamePoison).toBe(true)
   })
+})
+
+test('no more deaths of a request are kept than the limit', () => {
+  const watch = open()
+  const deaths = Array.from({ length: 3 * deathsKeptMax }, () => {
+    return watch.workerEnded(saying('crowd'), death(a, 1_000), now).deaths.length
+  })
+  expect(Math.max(...deaths)).toBe(deathsKeptMax)
 })
 
 test('two of the same in one worker died one death', () => {

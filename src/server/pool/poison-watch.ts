@@ -27,7 +27,7 @@ export const quarantineMs = 6 * 60 * 60 * 1000
 const deathsMin = 2
 const sharesMin = 1
 /** Of one request that dies in company again and again. */
-const deathsKeptMax = 8
+export const deathsKeptMax = 8
 
 /**
  * Remembers which requests ended workers, so that one that ended two is not tried on a third, by whoever and as whatever job it

@@ -11,7 +11,7 @@ import type { AgentStatus, HistoryEvent, Store } from '../store/store.ts'
 const historyPendingMax = 10_000
 
 /** The same for what the operator was told. */
-const eventsPendingMax = 1_000
+export const eventsPendingMax = 1_000
 
 /**
  * Writes what the pool learns about agents behind the requests' back: heartbeats coalesced to the newest per agent,
