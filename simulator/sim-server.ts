@@ -2,7 +2,7 @@ import type { Failure } from '../src/protocol/errors.ts'
 import type { InstanceId } from '../src/protocol/ids.ts'
 import { AgentConnection, AgentConnections } from '../src/server/control/agent-connections.ts'
 import type { Proof } from '../src/server/control/identity.ts'
-import type { Log } from '../src/server/log.ts'
+import type { Log, LogFields } from '../src/server/log.ts'
 import { Metrics } from '../src/server/metrics.ts'
 import { assemblePool, type Pool } from '../src/server/pool/assemble-pool.ts'
 import { housekeepingIntervalMs, keepHouse } from '../src/server/pool/housekeeping.ts'
@@ -81,7 +81,7 @@ export class SimServer {
           firstStream: () => random.bits(),
           poisonSecret: () => Uint8Array.from({ length: 32 }, () => random.bits()),
         },
-        createMetrics: pool => new Metrics(pool, false),
+        createMetrics: counts => new Metrics(counts, false),
       })
     } catch (error) {
       story.tell('server', () => `does not start: ${String(error)}`)
@@ -192,8 +192,19 @@ export class SimServer {
 
   #log(): Log {
     const { story } = this.#deps
-    const tell: Log['info'] = (event, fields) =>
-      story.tell('server', () => `${event} ${fields === undefined ? '' : JSON.stringify(fields)}`)
+    const tell: Log['info'] = (event, fields) => story.tell('server', () => readable(event, fields))
     return { debug: () => {}, info: tell, warn: tell, error: tell }
   }
+}
+
+/** Fields that tell a reader of the story nothing: names stand beside the ids, and times at the beginning of the line. */
+const untold: readonly string[] = ['agentId', 'agentName', 'keyId', 'jobId', 'instanceId', 'stack']
+
+function readable(event: string, fields: LogFields = {}): string {
+  const { agentName, jobId } = fields
+  const whose = agentName ?? jobId?.slice(0, 8) ?? ''
+  const rest = Object.entries(fields)
+    .filter(([name]) => !untold.includes(name))
+    .map(([name, value]) => (name === 'reason' ? String(value) : `${name} ${value}`))
+  return `${event} ${whose} ${rest.join(', ')}`
 }
