@@ -115,6 +115,7 @@ describe.skipIf(target === undefined || target.cudaWorkspace === null)('an NVIDI
     const first = agent('desk', ['run'])
     await first.line(said => /CUDA libraries: [1-4]\d %/.test(said))
     await first.kill()
+    await line.empty()
     const gotBytes = statSync(partPath('desk')).size
     expect(gotBytes).toBeGreaterThan(pin.sizeBytes / 20)
     expect(gotBytes).toBeLessThan(pin.sizeBytes)

@@ -7,6 +7,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export class HeldLine {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #whenEmpty: (() => void)[] = []
   #leftBytes = Infinity
   /** Bytes towards clients since the last `holdAfter` or `letGo`. */
   passedBytes = 0
@@ -35,6 +36,11 @@ export class HeldLine {
     for (const socket of this.#sockets) socket.resume()
   }
 
+  /** Resolves when nobody is connected: a killed client's connection is noticed a moment after its process is gone. */
+  async empty(): Promise<void> {
+    if (this.#sockets.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise(resolve => this.#server.close(resolve))
@@ -52,6 +58,7 @@ export class HeldLine {
       socket.on('close', () => {
         this.#sockets.delete(socket)
         other.destroy()
+        if (this.#sockets.size === 0) for (const tell of this.#whenEmpty.splice(0)) tell()
       })
     }
     client.on('data', bytes => target.write(bytes))

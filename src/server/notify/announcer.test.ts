@@ -41,6 +41,13 @@ test('what is told is logged, kept and sent, each once', () => {
   ])
 })
 
+test('its time is whole milliseconds, as the store keeps them', () => {
+  const { announcer, kept, sent, pass } = setUp()
+  pass(0.7)
+  announcer.tell({ type: 'agent_unhealthy', text: '5 of 5 failed' })
+  expect([...kept, ...sent].map(({ at }) => at)).toEqual([1_000_001, 1_000_001])
+})
+
 test('a flood of the same becomes one, and the next one says how many it stands for', () => {
   const { announcer, kept, lines, pass } = setUp()
   const agentId = newAgentId()

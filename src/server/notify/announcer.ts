@@ -69,7 +69,8 @@ export class Announcer {
     const event: AdminEvent = {
       type,
       severity: severities[type],
-      at: now,
+      // Whole, as the store keeps it, so that an event is told the same everywhere.
+      at: Math.round(now),
       agentId,
       agentName,
       model,
