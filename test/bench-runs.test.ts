@@ -1,8 +1,12 @@
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
+
+// All at once on two cores.
+setDefaultTimeout(300_000)
 
 /*
  * Tiny sizes: this only shows that the benchmarks still run against the real server and agent. Figures are for people
- * and quiet machines, so none is asserted. Whether nginx is at hand differs, and without it `relay` says so.
+ * and quiet machines, so none is asserted, and they run side by side: most of their time is waiting. Whether nginx is at
+ * hand differs, and without it `relay` says so.
  */
 const exitCodes = { measured: 0, notJudged: 3, cannotRun: 4 }
 
@@ -41,7 +45,7 @@ async function bench(args: readonly string[]) {
 
 const onLinux = process.platform === 'linux'
 
-test.skipIf(!onLinux)('bench relay measures every path and loses no token', async () => {
+test.concurrent.skipIf(!onLinux)('bench relay measures every path and loses no token', async () => {
   const sizes = ['--rounds', '1', '--requests', '3', '--streams', '4', '--tokens', '4']
   const { text, errors, code } = await bench(['relay', ...sizes, '--interval', '5'])
   if (code === exitCodes.cannotRun) {
@@ -57,23 +61,19 @@ test.skipIf(!onLinux)('bench relay measures every path and loses no token', asyn
     expect(load).toMatchObject({ failed: 0, tokens: 4 * 4 })
 })
 
-test.skipIf(!onLinux)(
-  'bench takeover loses agents, and no stream',
-  async () => {
-    const { text, errors, code } = await bench(['takeover', '--rounds', '1'])
-    expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
-    const [takeover] = (JSON.parse(text) as { benchmarks: { samples: LossSample[] }[] }).benchmarks
-    const samples = takeover?.samples ?? []
-    expect(samples.map(({ loss }) => loss).toSorted()).toEqual(['hang', 'kill', 'stop'])
-    for (const { failed, pausesMs } of samples) {
-      expect(failed).toBe(0)
-      expect(pausesMs.length).toBeGreaterThan(0)
-    }
-  },
-  60_000,
-)
+test.concurrent.skipIf(!onLinux)('bench takeover loses agents, and no stream', async () => {
+  const { text, errors, code } = await bench(['takeover', '--rounds', '1'])
+  expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+  const [takeover] = (JSON.parse(text) as { benchmarks: { samples: LossSample[] }[] }).benchmarks
+  const samples = takeover?.samples ?? []
+  expect(samples.map(({ loss }) => loss).toSorted()).toEqual(['hang', 'kill', 'stop'])
+  for (const { failed, pausesMs } of samples) {
+    expect(failed).toBe(0)
+    expect(pausesMs.length).toBeGreaterThan(0)
+  }
+})
 
-test.skipIf(!onLinux)(
+test.concurrent.skipIf(!onLinux)(
   'bench threads compares the choice with every number of threads',
   async () => {
     const { text, errors, code } = await bench(['threads', '--rounds', '1'])
@@ -81,10 +81,9 @@ test.skipIf(!onLinux)(
     const [threads] = (JSON.parse(text) as Output).benchmarks
     expect(threads?.goals.length).toBe(3)
   },
-  300_000,
 )
 
-test.skipIf(!onLinux)(
+test.concurrent.skipIf(!onLinux)(
   'bench agents connects everybody, and every heartbeat is answered',
   async () => {
     const { text, errors, code } = await bench([
@@ -103,7 +102,7 @@ test.skipIf(!onLinux)(
   },
 )
 
-test.skipIf(!onLinux)('bench engine measures the built-in worker', async () => {
+test.concurrent.skipIf(!onLinux)('bench engine measures the built-in worker', async () => {
   const sizes = ['--rounds', '1', '--streams', '2', '--tokens', '4', '--prompt', '400']
   const model = ['--model', 'models/demo/gpupool-demo.gguf']
   const { text, errors, code } = await bench(['engine', ...sizes, ...model])
@@ -114,21 +113,27 @@ test.skipIf(!onLinux)('bench engine measures the built-in worker', async () => {
   expect(prompt?.gpupool.promptTokens).toBeGreaterThan(100)
 })
 
-test.skipIf(!onLinux)('bench scheduler takes decisions, and others from the line', async () => {
-  const { text, errors, code } = await bench(['scheduler', '--rounds', '1', '--agents', '300'])
-  expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
-  const [scheduler] = (JSON.parse(text) as { benchmarks: { samples: object[] }[] }).benchmarks
-  expect(scheduler?.samples).toEqual([
-    expect.objectContaining({ decisionNs: expect.any(Number), plainNs: expect.any(Number) }),
-    expect.objectContaining({ handOverNs: expect.any(Number) }),
-  ])
-})
+test.concurrent.skipIf(!onLinux)(
+  'bench scheduler takes decisions, and others from the line',
+  async () => {
+    const { text, errors, code } = await bench(['scheduler', '--rounds', '1', '--agents', '300'])
+    expect([exitCodes.measured, exitCodes.notJudged], errors).toContain(code)
+    const [scheduler] = (JSON.parse(text) as { benchmarks: { samples: object[] }[] }).benchmarks
+    expect(scheduler?.samples).toEqual([
+      expect.objectContaining({ decisionNs: expect.any(Number), plainNs: expect.any(Number) }),
+      expect.objectContaining({ handOverNs: expect.any(Number) }),
+    ])
+  },
+)
 
-test.skipIf(!onLinux)('bench policies gives the same figures for the same seed', async () => {
-  const once = () => bench(['policies', '--rounds', '1', '--seed', '3'])
-  const [one, other] = await Promise.all([once(), once()])
-  const samplesOf = ({ text }: { text: string }) =>
-    (JSON.parse(text) as { benchmarks: { samples: object[] }[] }).benchmarks[0]?.samples
-  expect(samplesOf(one)).toEqual(samplesOf(other))
-  expect(samplesOf(one)).toHaveLength(4)
-})
+test.concurrent.skipIf(!onLinux)(
+  'bench policies gives the same figures for the same seed',
+  async () => {
+    const once = () => bench(['policies', '--rounds', '1', '--seed', '3'])
+    const [one, other] = await Promise.all([once(), once()])
+    const samplesOf = ({ text }: { text: string }) =>
+      (JSON.parse(text) as { benchmarks: { samples: object[] }[] }).benchmarks[0]?.samples
+    expect(samplesOf(one)).toEqual(samplesOf(other))
+    expect(samplesOf(one)).toHaveLength(4)
+  },
+)

@@ -15,6 +15,7 @@ import {
   limitMs,
   positionsOf,
   readSelection,
+  isShare,
   selectionVariable,
 } from './support/takeover/positions.ts'
 
@@ -81,7 +82,7 @@ test.each(ways)(
     const name = `${between.from}-to-${between.to}`
     const runs = (answers.get(between.from) ?? []).flatMap(answer =>
       positionsOf(answer, selection, { losses: name, first: 0 })
-        .filter((_, at) => selection.kind !== 'twelve' || at % 4 === 1)
+        .filter((_, at) => !isShare(selection) || at % 4 === 1)
         .map(position => ({ answer, stops: [position] })),
     )
     const options = { losses, moment: 'standing', between } as const

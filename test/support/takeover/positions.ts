@@ -16,6 +16,9 @@ export type Selection =
 export const selectionVariable = 'GPUPOOL_TEST_TAKEOVER'
 const share = 12
 
+/** Twelve places of an answer or fewer, as `npm test` has time for. */
+export const isShare = ({ kind }: Selection): boolean => kind === 'twelve' || kind === 'random'
+
 /** For one test. A stream that nobody goes on with would wait for ever. */
 export const limitMs = ({ kind }: Selection): number => (kind === 'all' ? 3_600_000 : 240_000)
 
@@ -32,7 +35,7 @@ export function readSelection(text = process.env[selectionVariable]): Selection 
 
 /**
  * @param losses names of the losses of the campaign, joined
- * @param first of twelve
+ * @param first of twelve, and of random ones
  */
 export function positionsOf(
   answer: Undisturbed,
@@ -48,7 +51,7 @@ export function positionsOf(
     case 'random': {
       const order = (position: number) =>
         Bun.hash.wyhash(`${selection.seed}/${losses}/${answer.name}/${position}`)
-      return Array.from({ length: last + 1 }, (_, position) => position)
+      return Array.from({ length: last + 1 - first }, (_, at) => first + at)
         .toSorted((a, b) => (order(a) < order(b) ? -1 : 1))
         .slice(0, share)
     }

@@ -1,7 +1,7 @@
 import { expect } from 'bun:test'
 import { Campaign, isUnchanged, type CampaignOptions, type Outcome, type Run } from './campaign.ts'
 import type { TakeoverPool, Undisturbed } from './pool.ts'
-import { positionsOf, readSelection, selectionVariable } from './positions.ts'
+import { isShare, positionsOf, readSelection, selectionVariable } from './positions.ts'
 
 /** Runs that were not cut where they were meant to be are repeated so often; on a machine that is too busy it may happen. */
 const roundsMax = 3
@@ -15,7 +15,7 @@ export type Trial = CampaignOptions & {
   readonly stopsFrom: (position: number, answer: Undisturbed) => readonly number[]
   /** Whether the run was cut as it was meant to be; else it is repeated. */
   readonly counts: (outcome: Outcome) => boolean
-  /** Of twelve positions, the first one and which others; all of them where nothing is said. */
+  /** Of a share of the positions, the first one and which others; all of them where nothing is said. */
   readonly first?: number
   readonly every?: number
   /** And of which answers only. */
@@ -30,11 +30,11 @@ export async function tryLosses(
 ): Promise<void> {
   const losses = trial.losses.map(({ name }) => name).join('+')
   const name = trial.moment === 'standing' ? losses : `${losses}-in-flight`
-  const isTwelve = selection.kind === 'twelve'
-  const wanted = answers.filter(one => !isTwelve || (trial.few?.includes(one.name) ?? true))
+  const some = isShare(selection)
+  const wanted = answers.filter(one => !some || (trial.few?.includes(one.name) ?? true))
   const all = wanted.flatMap(answer =>
     positionsOf(answer, selection, { losses: name, first: trial.first ?? 0 })
-      .filter((_, at) => !isTwelve || at % (trial.every ?? 1) === 0)
+      .filter((_, at) => !some || at % (trial.every ?? 1) === 0)
       .map((position): Run => ({ answer, stops: trial.stopsFrom(position, answer) })),
   )
   const changed: object[] = []
