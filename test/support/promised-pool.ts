@@ -22,14 +22,15 @@ export class PromisedPool {
   #database: TestStore | null = null
   #pool: Pool | null = null
 
-  constructor() {
+  /** @param slots of the model */
+  constructor({ slots = 1 }: { readonly slots?: number } = {}) {
     beforeAll(async () => {
       this.#database = await openTestPglite()
     }, 60_000)
     afterAll(() => this.database.store.close())
     beforeEach(async () => {
       await emptyDatabase(this.database.db)
-      await this.database.store.addModel(model('tiny', { slots: 1 }))
+      await this.database.store.addModel(model('tiny', { slots }))
       this.told = []
       this.#pool = await openPool(
         this.database.store,

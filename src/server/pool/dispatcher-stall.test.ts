@@ -1,56 +1,36 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
-import { emptyDatabase } from '../../../test/support/empty-database.ts'
-import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
-import {
-  askTiny,
-  connectAgent,
-  openPool,
-  type ScriptedAgent,
-} from '../../../test/support/scripted-agent.ts'
-import { model } from '../../../test/support/store-fixtures.ts'
+import { PromisedPool } from '../../../test/support/promised-pool.ts'
+import { expect, test } from 'bun:test'
+import { askTiny, connectAgent, type ScriptedAgent } from '../../../test/support/scripted-agent.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { InferenceEvent } from '../inference.ts'
-import type { Pool } from './assemble-pool.ts'
 
 // A stream that falls silent, with the real dispatcher, scheduler, relay and store.
 
 const gapMs = 50
-let database: TestStore
-let pool: Pool
-let now = 1_000_000
+const world = new PromisedPool({ slots: 2 })
 
-beforeAll(async () => {
-  database = await openTestPglite()
-}, 60_000)
-afterAll(() => database.store.close())
-beforeEach(async () => {
-  await emptyDatabase(database.db)
-  await database.store.addModel(model('tiny', { slots: 2 }))
-  pool = await openPool(database.store, () => now)
-})
-
-const connect = (name: string) => connectAgent(pool, database.store, name)
-const ask = () => askTiny(pool, now)
+const connect = (name: string) => connectAgent(world.pool, world.database.store, name)
+const ask = () => askTiny(world.pool, world.now)
 const textOf = (events: readonly InferenceEvent[]) =>
   events
     .flatMap(event => (event.type === 'segments' ? event.segments : []))
     .map(segment => segment.text)
     .join('')
 const tickAfter = (ms: number) => {
-  now += ms
-  pool.dispatcher.tick()
+  world.now += ms
+  world.pool.dispatcher.tick()
 }
 
 /** Both have the model in memory; the stream has run on the first for a while, five tokens at its pace. */
 async function runningOnFirst() {
   const [first, second] = [await connect('a'), await connect('b')]
-  await pool.poolAdmin.loadModel('tiny', null)
+  await world.pool.poolAdmin.loadModel('tiny', null)
   for (const agent of [first, second]) agent.ready(2)
   const { events } = ask()
   const [busy, idle] = first.types.includes('assign') ? [first, second] : [second, first]
   busy.start()
   for (let index = 0; index < 5; index++) {
-    now += gapMs
+    world.now += gapMs
     busy.token(index, `${index};`)
   }
   return { busy, idle, events }
@@ -58,7 +38,7 @@ async function runningOnFirst() {
 
 /** What the connection does when a ping is late, or answered. */
 const pong = (agent: ScriptedAgent, late: boolean) =>
-  pool.dispatcher.schedule({ type: 'ping', agentId: agent.id, late })
+  world.pool.dispatcher.schedule({ type: 'ping', agentId: agent.id, late })
 
 test('a stream that stalls goes on elsewhere at its own deadline, long before a heartbeat is missed', async () => {
   const { busy, idle, events } = await runningOnFirst()
@@ -73,10 +53,10 @@ test('a stream that stalls goes on elsewhere at its own deadline, long before a 
   expect(busy.types.at(-1)).toBe('cancel')
   busy.token(5, 'STALE')
   idle.finish(6)
-  await pool.settlement.drained()
+  await world.pool.settlement.drained()
   expect(textOf(events)).toBe('0;1;2;3;4;5;')
-  expect(await database.store.usage()).toMatchObject([{ completionTokens: 6 }])
-  expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 0, slotsBusy: 0 })
+  expect(await world.database.store.usage()).toMatchObject([{ completionTokens: 6 }])
+  expect(world.pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 0, slotsBusy: 0 })
 })
 
 test('a stalled agent that goes on first keeps its stream, and the slot of the other one is free again', async () => {
@@ -84,25 +64,25 @@ test('a stalled agent that goes on first keeps its stream, and the slot of the o
   tickAfter(limits.stallMinMs)
   busy.token(5, '5;')
   expect(idle.types.at(-1)).toBe('cancel')
-  expect(pool.poolAdmin.counts()).toMatchObject({ slotsBusy: 1 })
+  expect(world.pool.poolAdmin.counts()).toMatchObject({ slotsBusy: 1 })
   idle.start()
   idle.token(5, 'TOO LATE')
   busy.finish(6)
-  await pool.settlement.drained()
+  await world.pool.settlement.drained()
   expect(textOf(events)).toBe('0;1;2;3;4;5;')
 })
 
 test('an overtaken agent loses no reliability and is asked whether it lives; a record is kept', async () => {
   const { busy, idle } = await runningOnFirst()
-  const reliability = () => pool.dispatcher.scheduler.agent(busy.id)?.reliability
+  const reliability = () => world.pool.dispatcher.scheduler.agent(busy.id)?.reliability
   const before = reliability()
   tickAfter(limits.stallMinMs)
   expect(busy.probes).toBe(1)
   idle.start()
   idle.token(5, '5;')
   expect(reliability()).toBe(before)
-  await pool.registry.flush()
-  const history = await database.store.listHistory(busy.id, 5)
+  await world.pool.registry.flush()
+  const history = await world.database.store.listHistory(busy.id, 5)
   expect(history).toContainEqual(
     expect.objectContaining({
       type: 'failed_request',
@@ -117,7 +97,7 @@ test('with nobody to go on, a stalled stream waits for its agent', async () => {
   only.ready(2)
   only.start()
   for (let index = 0; index < 5; index++) {
-    now += gapMs
+    world.now += gapMs
     only.token(index, `${index};`)
   }
   for (let waitedMs = 0; waitedMs < limits.firstByteBudgetMs - 1_000; waitedMs += 500)
@@ -126,7 +106,7 @@ test('with nobody to go on, a stalled stream waits for its agent', async () => {
   expect(only.types.at(-1)).toBe('assign')
   only.token(5, '5;')
   only.finish(6)
-  await pool.settlement.drained()
+  await world.pool.settlement.drained()
   expect(textOf(events)).toBe('0;1;2;3;4;5;')
 })
 
@@ -152,8 +132,8 @@ test('a stall while the agent computes another prompt is none, as long as it ans
 
 test('a server that was held up itself blames no agent', async () => {
   const { busy, idle } = await runningOnFirst()
-  now += 3_000
-  pool.dispatcher.tick(now - 2_900)
+  world.now += 3_000
+  world.pool.dispatcher.tick(world.now - 2_900)
   expect(idle.types).not.toContain('assign')
   // What lay in its sockets meanwhile comes now.
   busy.token(5, '5;')
@@ -179,13 +159,13 @@ test('a machine that answers no ping has its requests taken over before their fi
   const assigned = () => idle.types.filter(type => type === 'assign').length
   const before = assigned()
   pong(busy, true)
-  pool.dispatcher.agentSilent(busy.id)
+  world.pool.dispatcher.agentSilent(busy.id)
   // The stream that ran, or the one that had not begun: there is one slot for them.
   expect(assigned()).toBe(before + 1)
   idle.start()
   idle.token(idle.job.continuation?.tokenIds.length ?? 0, 'here')
   idle.finish((idle.job.continuation?.tokenIds.length ?? 0) + 1)
-  await pool.settlement.drained()
+  await world.pool.settlement.drained()
   tickAfter(limits.stallAskIntervalMs)
   expect(assigned()).toBe(before + 2)
   first.cancel()
@@ -195,6 +175,6 @@ test('a machine that answers no ping has its requests taken over before their fi
 test('one that has answered since keeps its requests', async () => {
   const { busy, idle } = await runningOnFirst()
   pong(busy, false)
-  pool.dispatcher.agentSilent(busy.id)
+  world.pool.dispatcher.agentSilent(busy.id)
   expect(idle.types).not.toContain('assign')
 })

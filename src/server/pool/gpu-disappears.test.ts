@@ -1,41 +1,26 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
-import { emptyDatabase } from '../../../test/support/empty-database.ts'
-import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
-import { askTiny, connectAgent, openPool } from '../../../test/support/scripted-agent.ts'
-import { model } from '../../../test/support/store-fixtures.ts'
-import type { Pool } from './assemble-pool.ts'
+import { PromisedPool } from '../../../test/support/promised-pool.ts'
+import { describe, expect, test } from 'bun:test'
+import { askTiny, connectAgent } from '../../../test/support/scripted-agent.ts'
 
 // Specification 5.1 with the real dispatcher, scheduler, relay and store; the agents are scripts at the end of a link.
 
-let database: TestStore
-let pool: Pool
-let now = 1_000_000
-
-beforeAll(async () => {
-  database = await openTestPglite()
-}, 60_000)
-afterAll(() => database.store.close())
-beforeEach(async () => {
-  await emptyDatabase(database.db)
-  await database.store.addModel(model('tiny', { slots: 1 }))
-  pool = await openPool(database.store, () => now)
-})
+const world = new PromisedPool()
 
 /** Two tokens are at the client when the worker of the first agent is gone. */
 async function disappeared() {
   const agents = [
-    await connectAgent(pool, database.store, 'a'),
-    await connectAgent(pool, database.store, 'b'),
+    await connectAgent(world.pool, world.database.store, 'a'),
+    await connectAgent(world.pool, world.database.store, 'b'),
   ] as const
-  await pool.poolAdmin.loadModel('tiny', null)
+  await world.pool.poolAdmin.loadModel('tiny', null)
   for (const agent of agents) agent.ready(1)
-  const { events } = askTiny(pool, now)
+  const { events } = askTiny(world.pool, world.now)
   const [first, second] = agents[0].types.includes('assign') ? agents : [agents[1], agents[0]]
   first.start()
   first.token(0, 'Hel')
   first.token(1, 'lo')
   const { stream, attempt } = first.job
-  now += 700
+  world.now += 700
   const error = { code: 'worker_died', message: 'CUDA error: device lost' }
   first.says({ type: 'failed', stream, attempt, error })
   return { first, second, events }
@@ -45,8 +30,8 @@ describe('when a GPU disappears in the middle of a request', () => {
   test('the agent reports it, and what it had made by then is kept', async () => {
     const { first, second } = await disappeared()
     expect(second.job.continuation).toMatchObject({ tokenIds: [7, 7], deliveredBytes: 5 })
-    await pool.registry.flush()
-    expect(await database.store.listHistory(first.id, 5)).toContainEqual(
+    await world.pool.registry.flush()
+    expect(await world.database.store.listHistory(first.id, 5)).toContainEqual(
       expect.objectContaining({
         type: 'worker_died',
         metadata: expect.objectContaining({ code: 'worker_died' }),
@@ -57,7 +42,7 @@ describe('when a GPU disappears in the middle of a request', () => {
   test('the request has failed for now and is tried again, not ended', async () => {
     const { events } = await disappeared()
     expect(events.map(({ type }) => type)).toEqual(['segments', 'segments'])
-    expect(pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 1 })
+    expect(world.pool.poolAdmin.counts()).toMatchObject({ requestsRunning: 1 })
   })
 
   test('the next capable agent gets it', async () => {
@@ -71,7 +56,7 @@ describe('when a GPU disappears in the middle of a request', () => {
     second.token(1, 'lo')
     second.token(2, '!')
     second.finish(3)
-    await pool.settlement.drained()
+    await world.pool.settlement.drained()
     const text = events.flatMap(event =>
       event.type === 'segments' ? event.segments.map(segment => segment.text) : [],
     )

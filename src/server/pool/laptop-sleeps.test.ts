@@ -1,50 +1,31 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
-import { emptyDatabase } from '../../../test/support/empty-database.ts'
-import { openTestPglite, type TestStore } from '../../../test/support/pglite.ts'
-import {
-  askTiny,
-  connectAgent,
-  openPool,
-  ScriptedAgent,
-} from '../../../test/support/scripted-agent.ts'
+import { describe, expect, test } from 'bun:test'
+import { PromisedPool } from '../../../test/support/promised-pool.ts'
+import { askTiny, connectAgent, ScriptedAgent } from '../../../test/support/scripted-agent.ts'
 import { inventory, model } from '../../../test/support/store-fixtures.ts'
 import { newInstanceId } from '../../protocol/ids.ts'
 import { limits } from '../../protocol/limits.ts'
 import { closeCodes } from '../control/agent-session.ts'
-import type { Pool } from './assemble-pool.ts'
 
 // Specification 5.2 with the real dispatcher, scheduler, relay and store; the agents are scripts at the end of a link.
 
-let database: TestStore
-let pool: Pool
-let now = 1_000_000
+const world = new PromisedPool()
 
-beforeAll(async () => {
-  database = await openTestPglite()
-}, 60_000)
-afterAll(() => database.store.close())
-beforeEach(async () => {
-  await emptyDatabase(database.db)
-  await database.store.addModel(model('tiny', { slots: 1 }))
-  pool = await openPool(database.store, () => now)
-})
-
-const connect = (name: string) => connectAgent(pool, database.store, name)
-const believed = (agent: ScriptedAgent) => pool.dispatcher.scheduler.agent(agent.id)
+const connect = (name: string) => connectAgent(world.pool, world.database.store, name)
+const believed = (agent: ScriptedAgent) => world.pool.dispatcher.scheduler.agent(agent.id)
 const after = (ms: number) => {
-  now += ms
-  pool.dispatcher.tick()
+  world.now += ms
+  world.pool.dispatcher.tick()
 }
 const { heartbeatIntervalMs, heartbeatGraceMs } = limits
 
 /** What hello says after sleep: the instance that is still in memory, and what still runs in it. */
 async function woken(agent: ScriptedAgent, instanceId = newInstanceId()) {
-  const record = await database.store.getAgent(agent.id)
+  const record = await world.database.store.getAgent(agent.id)
   if (record === undefined) throw new Error('it is not enrolled')
-  const back = new ScriptedAgent(agent.id, pool)
+  const back = new ScriptedAgent(agent.id, world.pool)
   const { contextTokens, manifest } = model('tiny')
   const status = { state: 'ready', contextTokens, slots: 1, loadMs: 1 } as const
-  pool.dispatcher.agentAdmitted(
+  world.pool.dispatcher.agentAdmitted(
     record,
     {
       type: 'hello',
@@ -71,8 +52,8 @@ describe('a laptop that sleeps', () => {
     expect(believed(agent)?.standing.status).toBe('online')
     after(1_000)
     expect(believed(agent)?.standing.status).toBe('degraded')
-    await pool.registry.flush()
-    expect((await database.store.getAgent(agent.id))?.status).toBe('degraded')
+    await world.pool.registry.flush()
+    expect((await world.database.store.getAgent(agent.id))?.status).toBe('degraded')
   })
 
   test('is offline after 3 missed heartbeats, and its connection is ended', async () => {
@@ -82,13 +63,13 @@ describe('a laptop that sleeps', () => {
     after(1_000)
     expect(believed(agent)?.standing.status).toBe('offline')
     expect(agent.closedWith).toBe(closeCodes.tryAgainLater)
-    await pool.registry.flush()
-    expect((await database.store.getAgent(agent.id))?.status).toBe('offline')
+    await world.pool.registry.flush()
+    expect((await world.database.store.getAgent(agent.id))?.status).toBe('offline')
   })
 
   test('has its requests reassigned when it is degraded', async () => {
     const sleeping = await connect('a')
-    const { events } = askTiny(pool, now)
+    const { events } = askTiny(world.pool, world.now)
     sleeping.start()
     after(20_000)
     // Its last word: the stream's own deadline is further away than the heartbeat's.
@@ -104,7 +85,7 @@ describe('a laptop that sleeps', () => {
 
   test('reconnects on wake, registers again, and both sides then believe the same', async () => {
     const sleeping = await connect('a')
-    const { events } = askTiny(pool, now)
+    const { events } = askTiny(world.pool, world.now)
     sleeping.start()
     const held = believed(sleeping)?.instances.keys().next().value
     // It sleeps for a minute, and its connection is still open when it comes back with another.
@@ -124,15 +105,15 @@ describe('a laptop that sleeps', () => {
     // What the old connection still brings is not heard.
     sleeping.token(0, 'STALE')
     back.finish(1)
-    await pool.settlement.drained()
+    await world.pool.settlement.drained()
     const heard = events.filter(({ type }) => type !== 'queued')
     expect(heard).toMatchObject([{ segments: [{ text: 'Hi' }] }, { type: 'finished' }])
   })
 
   test('is forgotten after a long absence: it registers in full, and nothing that was believed counts', async () => {
     const agent = await connect('a')
-    askTiny(pool, now).cancel()
-    pool.dispatcher.agentGone(agent.id, agent)
+    askTiny(world.pool, world.now).cancel()
+    world.pool.dispatcher.agentGone(agent.id, agent)
     after(10 * 60_000)
     expect(believed(agent)).toBeUndefined()
     const { back, instanceId } = await woken(agent)
